@@ -1,0 +1,70 @@
+"""The contract between the pipeline and whatever reads documents through a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+from thresher.models.tokenizer import Tokenizer
+from thresher.types import Request, Scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """What a user may ask of any engine. ``None`` leaves the choice to the engine."""
+
+    precision: str = "auto"
+    context_tokens: int | None = None  # largest request in tokens, prefix and answer included
+    threads: int | None = None
+    device: str | None = None
+    settings: Mapping[str, int] = field(default_factory=dict)  # engine-specific, from a saved profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineInfo:
+    """What an open engine states about itself."""
+
+    engine: str  # name in the registry
+    model: str  # the model's name for people
+    model_fingerprint: str
+    precision: str  # what it computes in, e.g. "Q8_0"
+    version: str  # of the library that computes
+    device: str
+    largest_request_tokens: int  # prefix + document + suffix + answer
+    batch_tokens: int  # tokens the engine likes to be given per call of ``score``
+    batch_requests: int  # requests it likes to be given per call of ``score``
+    exact_probabilities: bool
+    shares_prefix: bool
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Reads requests through one model.
+
+    ``score`` takes a batch of requests and yields one :class:`~thresher.types.Scores` for each, as
+    they complete and in any order, keyed by ``request_id``. A request that is too long, or that the
+    engine cannot score, yields a ``Scores`` with a failure; the others go on. ``EngineError`` is raised
+    only when the engine as a whole cannot go on. The label of a request does not depend on what else
+    is in the batch. ``close`` may be called twice.
+    """
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    def score(self, requests: Sequence[Request]) -> Iterator[Scores]: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...

@@ -1,0 +1,88 @@
+"""Every exception Thresher raises on purpose.
+
+    ThresherError
+    ├── UsageError            the caller asked for something that cannot be done; the command line exits with 2
+    │   ├── TaskError         a task file or a label list is wrong; names the file, the line and the remedy
+    │   ├── InputError        an input path, a table or a column is wrong
+    │   └── JobMismatchError  the job directory belongs to something else
+    ├── ModelError            a model reference or a model file cannot be used
+    │   ├── ModelNotFoundError     no such file, folder, repository or quantization
+    │   ├── ModelFormatError       not a model file, cut short, or of an unknown layout
+    │   └── ModelDownloadError     the hub could not be reached, or the disk is too small
+    ├── EngineError           an engine cannot start or cannot go on
+    │   ├── EngineUnavailableError   the engine's library is missing or does not fit; names the remedy
+    │   └── EngineCapacityError      the model or the context does not fit the memory
+    ├── JobError              the job store cannot be opened, written or read
+    │   ├── JobLockedError    another process is writing to this job
+    │   └── DiskFullError     no space left; what was committed is safe
+    └── UnreadableError       one document cannot be read; becomes a stored failure, never ends a run
+
+A message names the value, the limit and the remedy. Errors of libraries are translated where they enter,
+with ``raise ... from``.
+"""
+
+from __future__ import annotations
+
+
+class ThresherError(Exception):
+    """Base of all errors raised by Thresher."""
+
+
+class UsageError(ThresherError):
+    """The request itself is wrong; the message says how to mend it."""
+
+
+class TaskError(UsageError):
+    """A task definition is wrong."""
+
+
+class InputError(UsageError):
+    """An input path, table or column is wrong."""
+
+
+class JobMismatchError(UsageError):
+    """A job directory holds something other than what was asked for."""
+
+
+class ModelError(ThresherError):
+    """A model cannot be used."""
+
+
+class ModelNotFoundError(ModelError):
+    """The model reference leads nowhere."""
+
+
+class ModelFormatError(ModelError):
+    """The model file is not what its place or its name promises."""
+
+
+class ModelDownloadError(ModelError):
+    """The model could not be fetched from the hub."""
+
+
+class EngineError(ThresherError):
+    """An engine cannot start or go on."""
+
+
+class EngineUnavailableError(EngineError):
+    """The engine's library is missing or unusable on this machine."""
+
+
+class EngineCapacityError(EngineError):
+    """The model or its context does not fit the memory."""
+
+
+class JobError(ThresherError):
+    """The job store cannot be used."""
+
+
+class JobLockedError(JobError):
+    """Another process writes to the job."""
+
+
+class DiskFullError(JobError):
+    """The disk is full; everything committed before is safe."""
+
+
+class UnreadableError(ThresherError):
+    """One document cannot be read; ``str(error)`` is the reason stored with its row."""

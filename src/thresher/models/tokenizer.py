@@ -1,0 +1,26 @@
+"""Text to token ids, exactly as the model's own tokenizer does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Tokenizer(Protocol):
+    """Turns text into the model's token ids.
+
+    ``encode`` and ``encode_batch`` treat their input as plain text: a control token's name in it becomes
+    ordinary tokens, never the control token. ``encode_template`` is for text that comes from the model's
+    own chat template, where control tokens mean themselves. None of them adds tokens of its own.
+    """
+
+    @property
+    def vocabulary_size(self) -> int: ...
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]: ...
+
+    def encode_template(self, text: str) -> list[int]: ...
+
+    def decode(self, tokens: Sequence[int]) -> str: ...

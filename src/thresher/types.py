@@ -1,0 +1,102 @@
+"""The values that travel along the pipeline. Frozen, standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from thresher.answers import Answer, AnswerTrie
+
+Status = Literal["ok", "truncated", "abstained", "oversize", "unreadable", "engine_error"]
+
+#: Statuses of a row that has an answer (``abstained`` is an answer: "not sure enough").
+LABELLED_STATUSES: frozenset[Status] = frozenset({"ok", "truncated", "abstained"})
+#: Statuses of a row that is a stored failure.
+FAILURE_STATUSES: frozenset[Status] = frozenset({"oversize", "unreadable", "engine_error"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One document whose text could be read."""
+
+    document_id: str
+    source: str  # absolute path, with "#row" for tables
+    text: str
+    content_sha256: str  # of the file's bytes; for a table row of its text
+    gold: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a document, or one question of it, has no label."""
+
+    status: Literal["oversize", "unreadable", "engine_error"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class QuestionPrompt:
+    """The part of a prompt that belongs to one question: what follows the document, and the answers."""
+
+    name: str
+    suffix_tokens: tuple[int, ...]
+    trie: AnswerTrie
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prompt:
+    """What all documents of a task share: the tokens before the document, and the questions after it."""
+
+    prefix_tokens: tuple[int, ...]
+    questions: tuple[QuestionPrompt, ...]
+
+    def overhead_tokens(self) -> int:
+        """Prompt tokens beside the document's own: prefix, longest suffix and longest answer."""
+        return len(self.prefix_tokens) + max(
+            len(q.suffix_tokens) + q.trie.longest_answer_tokens for q in self.questions
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Request:
+    """One reading of one document (or of one window of it)."""
+
+    request_id: int
+    prompt: Prompt
+    document_tokens: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """An engine's result for one request: either one answer per question, or a failure."""
+
+    request_id: int
+    answers: tuple[Answer, ...] = ()
+    failure: Failure | None = None
+    computed_tokens: int = 0  # prompt tokens really read for this request
+    cached_tokens: int = 0  # prompt tokens taken from the shared prefix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """One stored row: the answer to one question about one document, or its failure."""
+
+    document_id: str
+    source: str
+    question: str
+    status: Status
+    label: str | None = None
+    probability: float | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    label_mass: float | None = None
+    expected: float | None = None
+    document_tokens: int | None = None
+    truncated_tokens: int = 0
+    context: int | None = None
+    model: str = ""
+    engine: str = ""
+    precision: str = ""
+    content_sha256: str | None = None
+    error: str | None = None
+    gold: str | None = None
