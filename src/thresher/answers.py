@@ -125,9 +125,7 @@ class AnswerWalk:
         """
         branching = self._trie.branchings[path]
         mass = self._open.pop(path)
-        for share, members, next_path in zip(
-            softmax(logits), branching.members, branching.next_paths, strict=True
-        ):
+        for share, members, next_path in zip(softmax(logits), branching.members, branching.next_paths, strict=True):
             if next_path is None:
                 self._probabilities[members[0]] = mass * share
             else:
