@@ -1,0 +1,74 @@
+"""The rows of a job's latest run, written to a file in one step or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from thresher.errors import UsageError
+from thresher.jobs.exporters import COLUMNS, exporter_for
+from thresher.jobs.location import disk_full
+from thresher.jobs.view import JobView
+
+
+def check_target(file: Path, *, overwrite: bool) -> None:
+    """Find out before the work whether ``file`` can be written.
+
+    Raises:
+        UsageError: it exists and may not be replaced, its folder is missing, or its format is unknown.
+    """
+    exporter_for(file.suffix)
+    if file.exists() and not overwrite:
+        raise UsageError(f"{file} exists already; add --overwrite to replace it, or choose another name")
+    if not file.absolute().parent.is_dir():
+        raise UsageError(f"the folder {file.absolute().parent} does not exist; make it first")
+
+
+def export(view: JobView, file: Path, *, overwrite: bool = False) -> int:
+    """Write every finished row of ``view`` to ``file``; returns the number of rows.
+
+    The file appears complete or not at all. The format is that of the file's suffix.
+
+    Raises:
+        UsageError: see :func:`check_target`.
+        DiskFullError: the disk is full; ``file`` is as it was.
+    """
+    check_target(file, overwrite=overwrite)
+    has_gold = any(row.gold is not None for row in view.rows())
+    columns = (*COLUMNS, "gold") if has_gold else COLUMNS
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}.")
+        os.close(handle)
+        temporary = Path(name)
+        count = exporter_for(file.suffix).write(view.rows(), columns, temporary)
+        _give_usual_permissions(temporary)
+        _move(temporary, file, overwrite=overwrite)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise disk_full(file.absolute().parent) from error
+        raise UsageError(f"{file} cannot be written: {error.strerror}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    return count
+
+
+def _give_usual_permissions(file: Path) -> None:
+    mask = os.umask(0)  # the only way to read the mask is to set it
+    os.umask(mask)
+    file.chmod(0o666 & ~mask)
+
+
+def _move(temporary: Path, file: Path, *, overwrite: bool) -> None:
+    with temporary.open("rb") as stream:
+        os.fsync(stream.fileno())
+    if overwrite:
+        temporary.replace(file)
+        return
+    try:
+        os.link(temporary, file)  # fails where the file has come into being meanwhile
+    except FileExistsError as error:
+        raise UsageError(f"{file} exists already; add --overwrite to replace it, or choose another name") from error

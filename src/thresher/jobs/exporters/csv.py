@@ -1,0 +1,38 @@
+"""Rows as CSV (RFC 4180, UTF-8). No cell can start a formula in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from thresher.types import Prediction
+
+# https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+class CsvExporter:
+    """Writes CSV: null is an empty cell, probabilities are JSON, text that could start a formula gets a quote."""
+
+    def write(self, rows: Iterable[Prediction], columns: tuple[str, ...], file: Path) -> int:
+        """Write ``rows`` and return how many there were."""
+        count = 0
+        with file.open("w", encoding="utf-8", newline="", errors="replace") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(columns)
+            for row in rows:
+                writer.writerow([_cell(getattr(row, column)) for column in columns])
+                count += 1
+        return count
+
+
+def _cell(value: object) -> str | int | float:
+    if value is None:
+        return ""
+    if isinstance(value, (int, float)):
+        return value
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False) if value else ""
+    return "'" + value if value.startswith(_FORMULA_STARTS) else value

@@ -1,0 +1,56 @@
+"""Rows as Parquet, through pyarrow (an extra)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from thresher.errors import UsageError
+from thresher.types import Prediction
+
+_ROWS_PER_GROUP = 10_000
+_FLOATS = ("probability", "label_mass", "expected")
+_INTEGERS = ("document_tokens", "truncated_tokens", "context")
+
+
+class ParquetExporter:
+    """Writes Parquet with typed columns; ``probabilities`` is a map from label to probability."""
+
+    def write(self, rows: Iterable[Prediction], columns: tuple[str, ...], file: Path) -> int:
+        """Write ``rows`` and return how many there were.
+
+        Raises:
+            UsageError: pyarrow is not installed.
+        """
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ImportError as error:
+            raise UsageError(
+                "Parquet needs pyarrow: pip install 'thresher[parquet]', or export to .csv or .jsonl"
+            ) from error
+        schema = pyarrow.schema([(column, _arrow_type(pyarrow, column)) for column in columns])
+        count = 0
+        iterator = iter(rows)
+        with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+            while batch := list(itertools.islice(iterator, _ROWS_PER_GROUP)):
+                cells = {column: [_cell(getattr(row, column)) for row in batch] for column in columns}
+                writer.write_table(pyarrow.table(cells, schema=schema))
+                count += len(batch)
+        return count
+
+
+def _arrow_type(pyarrow: Any, column: str) -> Any:
+    if column == "probabilities":
+        return pyarrow.map_(pyarrow.string(), pyarrow.float64())
+    if column in _FLOATS:
+        return pyarrow.float64()
+    return pyarrow.int64() if column in _INTEGERS else pyarrow.string()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, dict):
+        return list(value.items()) or None
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -1,0 +1,68 @@
+"""The tables of a job file and the numbered steps that bring an older file up to date."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from thresher.errors import JobError
+
+#: Step N brings a file from version N to N+1. Steps are only ever added.
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE runs (
+        run_id INTEGER PRIMARY KEY,
+        fingerprint TEXT NOT NULL UNIQUE,      -- task, model and settings; see JobStore.begin_run
+        facts TEXT NOT NULL,                   -- JSON of RunFacts
+        current_listing INTEGER NOT NULL DEFAULT 0,
+        last_used INTEGER NOT NULL             -- the run with the largest is the latest
+    );
+    CREATE TABLE documents (
+        run_id INTEGER NOT NULL REFERENCES runs(run_id),
+        document_id TEXT NOT NULL,
+        position INTEGER NOT NULL,             -- order of the listing
+        listing INTEGER NOT NULL,              -- the listing that named it last
+        source TEXT NOT NULL,
+        size_bytes INTEGER,                    -- NULL for a row of a table
+        mtime_ns INTEGER,
+        gold TEXT,
+        content_sha256 BLOB,                   -- NULL until read
+        unreadable_reason TEXT,
+        PRIMARY KEY (run_id, document_id)
+    ) WITHOUT ROWID;
+    CREATE TABLE results (
+        run_id INTEGER NOT NULL REFERENCES runs(run_id),
+        content_sha256 BLOB NOT NULL,
+        question TEXT NOT NULL,
+        status TEXT NOT NULL,
+        label TEXT,
+        probability REAL,
+        probabilities TEXT,                    -- JSON: label -> probability
+        label_mass REAL,
+        expected REAL,
+        document_tokens INTEGER,
+        truncated_tokens INTEGER NOT NULL DEFAULT 0,
+        error TEXT,
+        PRIMARY KEY (run_id, content_sha256, question)
+    ) WITHOUT ROWID;
+    CREATE TABLE texts (
+        content_sha256 BLOB NOT NULL UNIQUE,
+        text_zlib BLOB NOT NULL
+    );
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file's tables up to date, each step in a transaction of its own.
+
+    Raises:
+        JobError: the file was written by a newer version.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise JobError(
+            f"the job was written by a newer version of Thresher (schema {version}, this version knows "
+            f"{len(MIGRATIONS)}); upgrade Thresher or choose another --job"
+        )
+    for step in range(version, len(MIGRATIONS)):
+        connection.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;")

@@ -1,0 +1,278 @@
+"""The durable store of a job, as the one process that writes it sees it.
+
+with JobStore.open(folder) as store:
+    store.begin_run(facts)
+    with store.listing() as add: add(documents) ...     # which documents there are
+    store.states(ids)                                   # what is known of them
+    store.commit(Commit(...))                           # one transaction, durable on return
+    store.finish_listing()                              # documents that vanished get their row
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import sqlite3
+import threading
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from thresher.errors import InputError
+from thresher.jobs.location import connect, prepare_folder, translated_errors, writer_lock
+from thresher.jobs.records import Commit, DocumentState, ListedDocument, Result, RunFacts
+from thresher.types import FAILURE_STATUSES
+
+_LISTING_BATCH = 2_000
+_VANISHED = "the document was listed and then was gone before it could be read"
+_RESULT_COLUMNS = (
+    "run_id, content_sha256, question, status, label, probability, probabilities, label_mass, expected, "
+    "document_tokens, truncated_tokens, error"
+)
+
+
+class JobStore:
+    """Writes one job. Holds the job's lock from ``open`` to ``close``; safe to use from several threads."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection, resources: contextlib.ExitStack) -> None:
+        self.folder = folder
+        self._connection = connection
+        self._resources = resources
+        self._mutex = threading.RLock()
+        self._run_id = 0
+        self._listing = 0
+
+    @classmethod
+    def open(cls, folder: Path) -> JobStore:
+        """Open or make the job in ``folder`` for writing.
+
+        Raises:
+            JobLockedError: another process writes to it.
+            JobError: the folder cannot be used; the message says why.
+        """
+        prepare_folder(folder)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(writer_lock(folder))
+            connection = connect(folder)
+            stack.callback(connection.close)
+            return cls(folder, connection, stack.pop_all())
+
+    def close(self) -> None:
+        """Close the file and free the lock; may be called twice."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def latest_run(self) -> RunFacts | None:
+        """The facts of the run used last, if there is any."""
+        rows = self._query("SELECT facts FROM runs ORDER BY last_used DESC LIMIT 1")
+        return RunFacts.from_json(rows[0][0]) if rows else None
+
+    def begin_run(self, facts: RunFacts) -> bool:
+        """Go on with the run of equal fingerprint, or start a new one. True when it went on with an old one."""
+        with self._transaction():
+            old = self._query("SELECT run_id FROM runs WHERE fingerprint = ?", facts.fingerprint)
+            self._connection.execute(
+                """
+                INSERT INTO runs (fingerprint, facts, last_used)
+                VALUES (?, ?, 1 + (SELECT COALESCE(MAX(last_used), 0) FROM runs))
+                ON CONFLICT (fingerprint) DO UPDATE SET facts = excluded.facts, last_used = excluded.last_used
+                """,
+                (facts.fingerprint, facts.to_json()),
+            )
+            self._run_id = self._query("SELECT run_id FROM runs WHERE fingerprint = ?", facts.fingerprint)[0][0]
+        return bool(old)
+
+    @contextlib.contextmanager
+    def listing(self) -> Iterator[Callable[[Iterable[ListedDocument]], int]]:
+        """Take down which documents the run is about; ``add`` returns how many were listed so far.
+
+        The new listing replaces the one before only when the block ends without an error.
+        """
+        # above the largest used, also by a listing that was cut off
+        query = "SELECT 1 + COALESCE(MAX(listing), 0) FROM documents WHERE run_id = ?"
+        self._listing = self._query(query, self._run_id)[0][0]
+        positions = itertools.count()
+        listed = 0
+
+        def add(documents: Iterable[ListedDocument]) -> int:
+            nonlocal listed
+            iterator = iter(documents)
+            while batch := list(itertools.islice(iterator, _LISTING_BATCH)):
+                self._list_batch(batch, positions)
+                listed += len(batch)
+            return listed
+
+        yield add
+        with self._transaction():
+            self._connection.execute(
+                "UPDATE runs SET current_listing = ? WHERE run_id = ?", (self._listing, self._run_id)
+            )
+
+    def _list_batch(self, batch: Sequence[ListedDocument], positions: Iterator[int]) -> None:
+        rows = [
+            (
+                self._run_id, d.document_id, next(positions), self._listing, d.source, d.size_bytes, d.mtime_ns, d.gold,
+                _to_blob(d.content_sha256),
+            )
+            for d in batch
+        ]  # fmt: skip
+        with self._transaction():
+            before = self._connection.total_changes
+            self._connection.executemany(
+                """
+                INSERT INTO documents (run_id, document_id, position, listing, source, size_bytes, mtime_ns, gold,
+                                       content_sha256)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (run_id, document_id) DO UPDATE SET
+                    position = excluded.position, listing = excluded.listing, source = excluded.source,
+                    gold = excluded.gold, size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns,
+                    content_sha256 = CASE
+                        WHEN excluded.content_sha256 IS NOT NULL THEN excluded.content_sha256
+                        WHEN documents.source IS excluded.source AND documents.size_bytes IS excluded.size_bytes
+                            AND documents.mtime_ns IS excluded.mtime_ns THEN documents.content_sha256 END,
+                    unreadable_reason = CASE
+                        WHEN documents.source IS excluded.source AND documents.size_bytes IS excluded.size_bytes
+                            AND documents.mtime_ns IS excluded.mtime_ns
+                            AND excluded.content_sha256 IS documents.content_sha256 THEN documents.unreadable_reason END
+                WHERE documents.listing < excluded.listing
+                """,
+                rows,
+            )
+            if self._connection.total_changes - before < len(rows):
+                raise self._repeated_id(batch)
+
+    def _repeated_id(self, batch: Sequence[ListedDocument]) -> InputError:
+        query = "SELECT source FROM documents WHERE run_id = ? AND document_id = ? AND listing = ?"
+        seen: dict[str, str] = {}
+        for document in batch:
+            stored = self._query(query, self._run_id, document.document_id, self._listing)
+            first = seen.setdefault(document.document_id, stored[0][0] if stored else document.source)
+            if first != document.source:
+                return InputError(
+                    f"the document id {document.document_id!r} is used twice: by {first} and by {document.source}; "
+                    "ids must differ (choose another --id-column, or rename one)"
+                )
+        return InputError("a document is named twice by the inputs; name each only once")
+
+    def states(self, document_ids: Sequence[str]) -> dict[str, DocumentState]:
+        """What the store knows of documents of the present listing; others are left out."""
+        marks = ",".join("?" * len(document_ids))
+        failures = ",".join(f"'{status}'" for status in sorted(FAILURE_STATUSES))
+        rows = self._query(
+            f"""
+            SELECT d.document_id, d.content_sha256, d.unreadable_reason IS NOT NULL, COUNT(r.status) > 0,
+                   COALESCE(SUM(r.status IN ({failures})), 0) > 0
+            FROM documents AS d
+            LEFT JOIN results AS r ON r.run_id = d.run_id AND r.content_sha256 = d.content_sha256
+            WHERE d.run_id = ? AND d.listing = ? AND d.document_id IN ({marks}) GROUP BY d.document_id
+            """,
+            self._run_id, self._listing, *document_ids,
+        )  # fmt: skip
+        return {
+            row[0]: DocumentState(
+                content_sha256=row[1].hex() if row[1] else None,
+                unreadable=bool(row[2]),
+                scored=bool(row[3]),
+                failed=bool(row[4]),
+            )
+            for row in rows
+        }
+
+    def scored_contents(self, content_hashes: Sequence[str]) -> set[str]:
+        """Those contents (SHA-256 in hex) that have a stored result in this run."""
+        marks = ",".join("?" * len(content_hashes))
+        rows = self._query(
+            f"SELECT DISTINCT content_sha256 FROM results WHERE run_id = ? AND content_sha256 IN ({marks})",
+            self._run_id,
+            *map(_to_blob, content_hashes),
+        )
+        return {row[0].hex() for row in rows}
+
+    def forget_failures(self) -> int:
+        """Drop the stored failures of the present listing, so that they are tried again; returns how many."""
+        failures = ",".join(f"'{status}'" for status in sorted(FAILURE_STATUSES))
+        with self._transaction():
+            unreadable = self._connection.execute(
+                "UPDATE documents SET unreadable_reason = NULL WHERE run_id = ? AND unreadable_reason IS NOT NULL",
+                (self._run_id,),
+            ).rowcount
+            scored = self._connection.execute(
+                f"DELETE FROM results WHERE run_id = ? AND status IN ({failures})",
+                (self._run_id,),
+            ).rowcount
+        return unreadable + scored
+
+    def commit(self, commit: Commit) -> None:
+        """Store everything in ``commit`` in one transaction; it is on the disk when this returns.
+
+        Raises:
+            DiskFullError: nothing of this commit is stored, everything before it is.
+        """
+        packed = [(_to_blob(key), zlib.compress(text.encode("utf-8", "replace"), 1)) for key, text in commit.texts]
+        with self._transaction():
+            self._connection.executemany(
+                "UPDATE documents SET content_sha256 = ?, unreadable_reason = ? WHERE run_id = ? AND document_id = ?",
+                [(_to_blob(r.content_sha256), r.unreadable_reason, self._run_id, r.document_id) for r in commit.reads],
+            )
+            self._connection.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", packed)
+            self._connection.executemany(
+                f"INSERT OR REPLACE INTO results ({_RESULT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+                [self._result_row(result) for result in commit.results],
+            )
+
+    def finish_listing(self) -> int:
+        """Give every listed document that still has no row its failure; returns how many there were."""
+        with self._transaction():
+            return self._connection.execute(
+                """
+                UPDATE documents SET unreadable_reason = ?
+                WHERE run_id = ? AND listing = ? AND unreadable_reason IS NULL AND NOT EXISTS (
+                    SELECT 1 FROM results AS r
+                    WHERE r.run_id = documents.run_id AND r.content_sha256 = documents.content_sha256)
+                """,
+                (_VANISHED, self._run_id, self._listing),
+            ).rowcount
+
+    def _result_row(self, result: Result) -> tuple[object, ...]:
+        return (
+            self._run_id, _to_blob(result.content_sha256), result.question, result.status, result.label,
+            result.probability, _to_json(result.probabilities), result.label_mass, result.expected,
+            result.document_tokens, result.truncated_tokens, result.error,
+        )  # fmt: skip
+
+    def _query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with self._mutex, translated_errors(self.folder):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._mutex, translated_errors(self.folder):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk may have ended it already
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def _to_blob(sha256_hex: str | None) -> bytes | None:
+    return bytes.fromhex(sha256_hex) if sha256_hex else None
+
+
+def _to_json(probabilities: Mapping[str, float] | None) -> str | None:
+    return None if probabilities is None else json.dumps(probabilities, ensure_ascii=False)

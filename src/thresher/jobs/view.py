@@ -1,0 +1,152 @@
+"""A job as its readers see it: counts and rows of the latest run. Readers are never locked out."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from thresher.jobs.location import connect, existing_database, translated_errors
+from thresher.jobs.records import JobCounts, RunFacts
+from thresher.types import Prediction
+
+_DOCUMENTS = "documents AS d WHERE d.run_id = :run AND d.listing >= :listing"
+_JOINED = (
+    "documents AS d JOIN results AS r ON r.run_id = d.run_id AND r.content_sha256 = d.content_sha256 "
+    "WHERE d.run_id = :run AND d.listing >= :listing AND d.unreadable_reason IS NULL"
+)
+_ROWS_QUERY = """
+SELECT d.document_id, d.source, d.gold, d.content_sha256, d.unreadable_reason,
+       r.question, r.status, r.label, r.probability, r.probabilities, r.label_mass, r.expected,
+       r.document_tokens, r.truncated_tokens, r.error
+FROM documents AS d
+LEFT JOIN results AS r ON r.run_id = d.run_id AND r.content_sha256 = d.content_sha256 AND d.unreadable_reason IS NULL
+WHERE d.run_id = :run AND d.listing >= :listing AND (r.question IS NOT NULL OR d.unreadable_reason IS NOT NULL)
+ORDER BY d.position, d.document_id, r.question
+"""
+
+
+class JobView:
+    """Reads one job. ``run`` is None as long as nothing was begun in it."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self._connection = connection
+        with translated_errors(folder):
+            row = connection.execute(
+                "SELECT run_id, current_listing, facts FROM runs ORDER BY last_used DESC LIMIT 1"
+            ).fetchone()
+        self.run: RunFacts | None = RunFacts.from_json(row[2]) if row else None
+        self._scope = {"run": row[0], "listing": row[1]} if row else {"run": 0, "listing": 0}
+
+    @classmethod
+    def open(cls, folder: Path) -> JobView:
+        """Open the job in ``folder`` for reading.
+
+        Raises:
+            JobError: there is no job in it, or it cannot be read.
+        """
+        existing_database(folder)
+        return cls(folder, connect(folder, read_only=True))
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def counts(self) -> JobCounts:
+        """Where the latest run stands, from one consistent state of the file."""
+        with translated_errors(self.folder):
+            self._connection.execute("BEGIN")
+            try:
+                return self._counts()
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def _counts(self) -> JobCounts:
+        documents, read, distinct, unreadable = self._one(
+            "SELECT COUNT(*), COUNT(d.content_sha256), COUNT(DISTINCT d.content_sha256), COUNT(d.unreadable_reason) "
+            f"FROM {_DOCUMENTS}"
+        )
+        done = self._one(f"SELECT COUNT(DISTINCT d.document_id) FROM {_JOINED}")[0]
+        questions = len(self.run.questions) if self.run else 1
+        statuses = dict(self._all(f"SELECT r.status, COUNT(*) FROM {_JOINED} GROUP BY r.status"))
+        if unreadable:
+            statuses["unreadable"] = unreadable * questions
+        label_counts: dict[str, dict[str, int]] = {
+            question: dict.fromkeys(labels, 0) for question, labels in (self.run.labels if self.run else {}).items()
+        }
+        for question, label, count in self._all(
+            f"SELECT r.question, r.label, COUNT(*) FROM {_JOINED} AND r.label IS NOT NULL GROUP BY r.question, r.label"
+        ):
+            label_counts.setdefault(question, {})[label] = count
+        return JobCounts(
+            documents=documents,
+            duplicates=read - distinct,
+            left=documents - done - unreadable,
+            statuses=statuses,
+            label_counts=label_counts,
+        )
+
+    def rows(self) -> Iterator[Prediction]:
+        """Every finished row of the latest run, in the order of its listing; memory stays bounded."""
+        if self.run is None:
+            return
+        with translated_errors(self.folder):
+            for row in self._connection.execute(_ROWS_QUERY, self._scope):
+                yield from self._predictions(self.run, row)
+
+    def text(self, content_sha256: str) -> str | None:
+        """The stored text of a content, or None when texts are not kept."""
+        with translated_errors(self.folder):
+            row = self._connection.execute(
+                "SELECT text_zlib FROM texts WHERE content_sha256 = ?", (bytes.fromhex(content_sha256),)
+            ).fetchone()
+        return zlib.decompress(row[0]).decode("utf-8") if row else None
+
+    def _predictions(self, run: RunFacts, row: tuple[Any, ...]) -> Iterator[Prediction]:
+        document_id, source, gold, content, unreadable_reason, question, status, *answer, error = row
+        label, probability, probabilities, label_mass, expected, document_tokens, truncated_tokens = answer
+        common: dict[str, Any] = {
+            "document_id": document_id, "source": source, "gold": gold,
+            "content_sha256": content.hex() if content else None,
+            "model": run.model, "engine": run.engine, "precision": run.precision, "context": run.context_tokens,
+        }  # fmt: skip
+        if unreadable_reason is not None:
+            for name in run.questions:
+                yield Prediction(**common, question=name, status="unreadable", error=unreadable_reason)
+            return
+        yield Prediction(
+            **common,
+            question=question,
+            status=status,
+            label=label,
+            probability=probability,
+            probabilities=json.loads(probabilities) if probabilities is not None else {},
+            label_mass=label_mass,
+            expected=expected,
+            document_tokens=document_tokens,
+            truncated_tokens=truncated_tokens,
+            error=error,
+        )
+
+    def _one(self, sql: str) -> tuple[int, ...]:
+        row: tuple[int, ...] = self._connection.execute(sql, self._scope).fetchone()
+        return row
+
+    def _all(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql, self._scope).fetchall()
