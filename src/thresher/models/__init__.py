@@ -1,0 +1,1 @@
+"""What a model is: reference -> files, GGUF header -> facts, tokenizer and chat template."""

@@ -1,0 +1,172 @@
+"""A model's chat template: the text it puts around a user's message, and the token that ends an answer.
+
+The template never sees the message. It renders placeholder words that nobody can guess, laid out as the message is, and
+the result is split around them; so no document and no label can change what the template does. Everything about a
+template is found by rendering two conversations: the user's message with the opening of an answer, and the same with an
+answer given.
+
+Thinking is off: ``enable_thinking`` is false, and where the opening of the answer still leaves ``<think>`` open, the
+empty thought is closed. A template whose given answers begin with more markup than its openings (an empty thought,
+the final channel of gpt-oss) shows itself how an answer without thinking begins, and that is used.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+
+from thresher.errors import ModelFormatError
+from thresher.models.template_process import render_texts
+
+Message = Mapping[str, object]
+
+_THINK, _END_OF_THINK = "<think>", "</think>"
+
+
+def render(
+    template: str,
+    messages: Sequence[Message],
+    *,
+    enable_thinking: bool = False,
+    add_generation_prompt: bool = True,
+    bos_token: str = "",
+    eos_token: str = "",
+) -> str:
+    """Render ``template`` as its model's authors do, in a process with limits.
+
+    Raises:
+        ModelFormatError: the template is wrong, refuses the messages, or needs more time, memory or text than allowed.
+    """
+    variables = _variables(messages, enable_thinking, add_generation_prompt, bos_token, eos_token)
+    (text,) = render_texts(template, [variables])
+    if isinstance(text, Exception):
+        raise text
+    return text
+
+
+class ChatTemplate:
+    """What a prompt needs of a model's chat template. Renders once, when first asked."""
+
+    def __init__(
+        self,
+        template: str,
+        *,
+        bos_token: str = "",
+        eos_token: str = "",
+        special_tokens: Iterable[str] = (),
+        add_bos: bool = False,
+    ) -> None:
+        """``special_tokens`` are the texts of the vocabulary's control tokens; ``add_bos`` is the file's own flag."""
+        self._template = template
+        self._bos = bos_token
+        self._eos = eos_token
+        self._special_tokens = sorted({*special_tokens} - {""}, key=len, reverse=True)
+        self._add_bos = add_bos
+
+    def pieces(self, user_pieces: Sequence[str]) -> tuple[str, ...]:
+        """The template's own text before, between and after the pieces of a user's message: one more than pieces.
+
+        Raises:
+            ModelFormatError: the template does not keep the message verbatim, or fails.
+        """
+        if not any(piece.strip() for piece in user_pieces):
+            raise ValueError("a message without text cannot be found again in a rendered template")
+        content = "".join(map(_placeholder, user_pieces))
+        before, after = self._around(content)
+        return (before, *[""] * (len(user_pieces) - 1), after)
+
+    @cached_property
+    def end_of_turn(self) -> str:
+        """The text that ends the assistant's turn: a control token where the template writes one, else the model's own.
+
+        Raises:
+            ModelFormatError: neither the template nor the model names such a token.
+        """
+        _, answered = self._conversations(_placeholder("question"))
+        after = answered.partition(self._answer)[2].lstrip()
+        for token in self._special_tokens:
+            if after.startswith(token):
+                return token
+        if self._eos:
+            return self._eos
+        raise ModelFormatError("neither the chat template nor the model's metadata says which token ends an answer")
+
+    def _around(self, content: str) -> tuple[str, str]:
+        opened, answered = self._conversations(content)
+        before, after = opened.split(content)
+        if self._add_bos and not before.startswith(self._bos):
+            before = self._bos + before
+        given_opening = answered.partition(content)[2].partition(self._answer)[0]
+        return before, _answer_opening(after, given_opening)
+
+    def _conversations(self, content: str) -> tuple[str, str]:
+        """The rendered question, and the question with its answer ("" where the template takes no answer).
+
+        The content is given as text, or else, for templates that want it, as a list with one text in it.
+        """
+        variables = []
+        for shape in (content, [{"type": "text", "text": content}]):
+            asked: list[Message] = [{"role": "user", "content": shape}]
+            answer: Message = {"role": "assistant", "content": self._answer}
+            variables.append(_variables(asked, False, True, self._bos, self._eos))
+            variables.append(_variables([*asked, answer], False, False, self._bos, self._eos))
+        texts = render_texts(self._template, variables)
+        for opened, answered in (texts[:2], texts[2:]):
+            if isinstance(opened, str) and opened.count(content) == 1:
+                return opened, answered if isinstance(answered, str) else ""
+        if isinstance(texts[0], ModelFormatError):
+            raise texts[0]
+        raise ModelFormatError(
+            "the model's chat template does not keep the user's message verbatim, so no document can be put into it; "
+            "use another file of the model"
+        )
+
+    @cached_property
+    def _answer(self) -> str:
+        return _placeholder("answer")
+
+
+class PlainFormat:
+    """The prompt of a base model, which has no chat template: the message, and the answer on the next line."""
+
+    #: Ends an answer: a base model goes on after its line.
+    end_of_turn = "\n"
+
+    def __init__(self, *, bos_token: str = "", add_bos: bool = False) -> None:
+        self._before = bos_token if add_bos else ""
+
+    def pieces(self, user_pieces: Sequence[str]) -> tuple[str, ...]:
+        """As :meth:`ChatTemplate.pieces`."""
+        return (self._before, *[""] * (len(user_pieces) - 1), "\n\nAnswer:\n")
+
+
+def _variables(
+    messages: Sequence[Message], enable_thinking: bool, add_generation_prompt: bool, bos_token: str, eos_token: str
+) -> dict[str, object]:
+    return {
+        "messages": list(messages),
+        "enable_thinking": enable_thinking,
+        "add_generation_prompt": add_generation_prompt,
+        "bos_token": bos_token,
+        "eos_token": eos_token,
+    }
+
+
+def _placeholder(piece: str) -> str:
+    """A word nobody can guess in the place of ``piece``, with the white space around it that a template might trim."""
+    core = piece.strip()
+    if not core:
+        return piece
+    start = piece.index(core[0])
+    return piece[:start] + "piece" + secrets.token_hex(16) + piece[start + len(core) :]
+
+
+def _answer_opening(opening: str, given_opening: str) -> str:
+    """Where an answer begins, thinking closed; ``given_opening`` is what stood before an answer already given."""
+    more = given_opening.removeprefix(opening)
+    if len(more) < len(given_opening) and more.strip():
+        return given_opening
+    if opening.rfind(_THINK) > opening.rfind(_END_OF_THINK):
+        return opening.rstrip("\n") + "\n\n" + _END_OF_THINK + "\n\n"
+    return opening
