@@ -1,0 +1,24 @@
+"""What discovery finds: one item per document, before anything was read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One document to be: a file (``path`` is set) or a row of a table (``path`` is None).
+
+    A row has its ``text``, normalised. An item with a ``problem`` is never opened: it ends as ``unreadable`` with
+    that reason.
+    """
+
+    document_id: str
+    source: str  # absolute path, with "#row" for tables
+    path: Path | None  # to open; links in it are resolved
+    text: str | None = None
+    gold: str | None = None
+    size_bytes: int  # of the file; for a row of its text in UTF-8
+    mtime_ns: int  # of the file; for a row of its table
+    problem: str | None = None

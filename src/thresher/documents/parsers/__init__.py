@@ -1,0 +1,87 @@
+"""From a file's bytes to its text: one module per family of formats.
+
+To add a format: a module here with ``parse(data, name) -> str``, and its line in :data:`FORMATS`
+(and in ``recognise.py``, where the format has a signature of its own). Parsers are imported when their first
+document comes, inside the worker processes. A parser raises nothing but
+:class:`~thresher.errors.UnreadableError`, resolves no external reference and opens nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from thresher.documents.parsers.normalise import normalise
+from thresher.errors import UnreadableError
+
+#: Goes into the run's fingerprint: raise it whenever some document's text may come out differently.
+PARSER_VERSION = "1"
+
+Parser = Callable[[bytes, str], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One kind of document that can be read."""
+
+    media_type: str
+    name: str  # as people say it
+    extensions: tuple[str, ...]  # lower case, with the dot; text formats without a signature go by them
+    parser: str  # "module:function" in this package
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(media_type="text/plain", name="plain text", extensions=(".txt", ".text", ".log"), parser="text:parse"),
+    Format(media_type="text/markdown", name="Markdown", extensions=(".md", ".markdown"), parser="text:parse"),
+    Format(media_type="text/csv", name="CSV", extensions=(".csv", ".tsv"), parser="text:parse"),
+    Format(
+        media_type="application/json",
+        name="JSON",
+        extensions=(".json", ".jsonl", ".ndjson", ".ipynb"),
+        parser="text:parse",
+    ),
+    Format(media_type="application/xml", name="XML", extensions=(".xml",), parser="text:parse"),
+    Format(media_type="message/rfc822", name="mail source", extensions=(".eml",), parser="mail_source:parse"),
+    Format(media_type="text/html", name="HTML", extensions=(".html", ".htm", ".xhtml"), parser="html:parse"),
+    Format(media_type="application/pdf", name="PDF", extensions=(".pdf",), parser="pdf:parse"),
+    Format(
+        media_type="application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        name="Word (DOCX)",
+        extensions=(".docx", ".docm", ".dotx"),
+        parser="docx:parse",
+    ),
+)
+
+_BY_MEDIA_TYPE = {known.media_type: known for known in FORMATS}
+_loaded: dict[str, Parser] = {}
+
+
+def parse(data: bytes, media_type: str, name: str) -> str:
+    """The text of a document, normalised (:func:`~thresher.documents.parsers.normalise.normalise`).
+
+    Args:
+        data: the whole file.
+        media_type: one of :data:`FORMATS`, as ``recognise`` found it.
+        name: the file's name; parsers may take a hint from it.
+
+    Raises:
+        UnreadableError: why there is no text; also when what is there is white space only.
+    """
+    text = normalise(_parser(media_type)(data, name))
+    if not text or text.isspace():
+        raise UnreadableError("no text")
+    return text
+
+
+def _parser(media_type: str) -> Parser:
+    if media_type not in _loaded:
+        module, function = _BY_MEDIA_TYPE[media_type].parser.split(":")
+        _loaded[media_type] = getattr(importlib.import_module(f"{__name__}.{module}"), function)
+    return _loaded[media_type]
+
+
+def describe_formats() -> str:
+    """The readable formats as a Markdown table, for the documentation."""
+    rows = [f"| {known.name} | {' '.join(known.extensions)} | `{known.media_type}` |" for known in FORMATS]
+    return "\n".join(["| format | extensions | media type |", "|---|---|---|", *rows])

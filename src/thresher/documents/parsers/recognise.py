@@ -1,0 +1,147 @@
+"""What a file is: by its content first, by its name only where text has no signature."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from io import BytesIO
+from pathlib import PurePath
+
+from thresher.documents.parsers import FORMATS
+from thresher.errors import UnreadableError
+
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+
+#: First bytes (and where they stand) -> the name used in "... files are not supported".
+_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"{\\rtf", "RTF"),
+    (0, b"%!PS", "PostScript"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG image"),
+    (0, b"\xff\xd8\xff", "JPEG image"),
+    (0, b"GIF87a", "GIF image"),
+    (0, b"GIF89a", "GIF image"),
+    (0, b"II*\0", "TIFF image"),
+    (0, b"MM\0*", "TIFF image"),
+    (8, b"WEBP", "WebP image"),
+    (0, b"8BPS", "Photoshop"),
+    (0, b"\0\0\1\0", "icon"),
+    (0, b"ID3", "MP3 audio"),
+    (0, b"fLaC", "FLAC audio"),
+    (0, b"OggS", "Ogg media"),
+    (8, b"WAVE", "WAV audio"),
+    (8, b"AVI ", "AVI video"),
+    (4, b"ftypM4A", "M4A audio"),
+    (4, b"ftyphei", "HEIF image"),
+    (4, b"ftypavif", "AVIF image"),
+    (4, b"ftyp", "MP4 or QuickTime media"),
+    (0, b"\x1aE\xdf\xa3", "Matroska or WebM video"),
+    (0, b"\x1f\x8b", "gzip archive"),
+    (0, b"BZh", "bzip2 archive"),
+    (0, b"\xfd7zXZ\0", "xz archive"),
+    (0, b"\x28\xb5\x2f\xfd", "Zstandard archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7-Zip archive"),
+    (0, b"Rar!\x1a\x07", "RAR archive"),
+    (257, b"ustar", "tar archive"),
+    (0, b"\x7fELF", "program"),
+    (0, b"\xcf\xfa\xed\xfe", "program"),
+    (0, b"\xca\xfe\xba\xbe", "Java class or program"),
+    (0, b"\0asm", "WebAssembly program"),
+    (0, b"SQLite format 3\0", "SQLite database"),
+    (0, b"PAR1", "Parquet"),
+    (0, b"GGUF", "GGUF model"),
+    (0, b"OTTO", "font"),
+    (0, b"wOFF", "font"),
+    (0, b"wOF2", "font"),
+    (0, b"\0\1\0\0\0", "font"),
+    (0, b"!BDN", "Outlook mailbox"),
+)
+#: A zip archive is told by the members it has.
+_ZIP_MEMBERS: tuple[tuple[str, str], ...] = (
+    ("xl/", "Excel (XLSX)"),
+    ("ppt/", "PowerPoint (PPTX)"),
+    ("visio/", "Visio (VSDX)"),
+    ("META-INF/container.xml", "EPUB"),
+    ("META-INF/MANIFEST.MF", "Java archive"),
+    ("Index/Document.iwa", "Apple iWork"),
+)
+_OPEN_DOCUMENT = {
+    "application/vnd.oasis.opendocument.text": "OpenDocument text (ODT)",
+    "application/vnd.oasis.opendocument.spreadsheet": "OpenDocument spreadsheet (ODS)",
+    "application/vnd.oasis.opendocument.presentation": "OpenDocument presentation (ODP)",
+    "application/epub+zip": "EPUB",
+}
+#: Streams in an OLE file, in the order of asking: an encrypted file holds nothing else of these.
+_OLE_STREAMS: tuple[tuple[str, str], ...] = (
+    ("__substg1.0_", "Outlook mail (MSG)"),
+    ("WordDocument", "Word 97 (DOC)"),
+    ("Workbook", "Excel 97 (XLS)"),
+    ("Book", "Excel 95 (XLS)"),
+    ("PowerPoint Document", "PowerPoint 97 (PPT)"),
+)
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_HTML = re.compile(rb"(?:<\?xml[^>]*>\s*|<!--.{0,4096}?-->\s*)*<(?:!doctype\s+html|html|head|body)[\s>]", re.I | re.S)
+_MPEG_AUDIO = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xeb]")
+_BY_EXTENSION = {extension: known.media_type for known in FORMATS for extension in known.extensions}
+
+
+def recognise(data: bytes, name: str) -> str:
+    """The media type of a readable document, one of :data:`~thresher.documents.parsers.FORMATS`.
+
+    Bytes without a signature are held for text of the kind that the name's extension says; whether they are text
+    is found out when they are decoded.
+
+    Raises:
+        UnreadableError: the file is empty, encrypted, or of a kind that is not read; the message names the kind.
+    """
+    if not data:
+        raise UnreadableError("the file is empty")
+    if b"%PDF-" in data[:1024]:
+        return "application/pdf"
+    if data.startswith((b"PK\3\4", b"PK\5\6")):
+        return _in_zip(data)
+    if data.startswith(_OLE):
+        raise UnreadableError(_in_ole(data))
+    if kind := _signature(data):
+        raise UnreadableError(f"{kind} files are not supported")
+    return _text_type(data, name)
+
+
+def _signature(data: bytes) -> str | None:
+    for offset, mark, kind in _SIGNATURES:
+        if data.startswith(mark, offset):
+            return kind
+    if _MPEG_AUDIO.match(data):
+        return "MP3 audio"
+    if data[:2] == b"BM" and data[6:10] == b"\0\0\0\0":
+        return "BMP image"
+    return "program" if data[:2] == b"MZ" and b"\0" in data[:64] else None
+
+
+def _in_zip(data: bytes) -> str:
+    try:
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            names = archive.namelist()
+            declared = archive.read("mimetype")[:128].decode("ascii", "replace") if "mimetype" in names[:1] else ""
+    except Exception as error:  # zipfile raises a dozen kinds on hostile archives
+        raise UnreadableError(f"broken zip container (a cut file?): {error}") from error
+    if any(name.startswith("word/") for name in names):
+        return DOCX
+    kind = _OPEN_DOCUMENT.get(declared.strip())
+    kind = kind or next((kind for mark, kind in _ZIP_MEMBERS if any(n.startswith(mark) for n in names)), "zip archive")
+    raise UnreadableError(f"{kind} files are not supported")
+
+
+def _in_ole(data: bytes) -> str:
+    if "EncryptedPackage".encode("utf-16-le") in data:
+        return "encrypted Office file; remove its password and try again"
+    kind = next((kind for stream, kind in _OLE_STREAMS if stream.encode("utf-16-le") in data), "OLE container")
+    return f"{kind} files are not supported"
+
+
+def _text_type(data: bytes, name: str) -> str:
+    by_name = _BY_EXTENSION.get(PurePath(name).suffix.lower(), "text/plain")
+    if _HTML.match(data[:8192].lstrip(b"\xef\xbb\xbf \t\r\n")):
+        return "text/html"
+    if by_name in ("application/pdf", DOCX):
+        return "text/plain"  # a text that was given the wrong name
+    return by_name

@@ -1,0 +1,160 @@
+"""One worker process as the pool sees it: requests out, answers in, with deadlines."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import thresher
+from thresher.documents.reading.framing import Decoder, FramingError, encode
+from thresher.errors import ThresherError
+
+_START_TIMEOUT_S = 60.0
+_CHUNK_BYTES = 1024 * 1024
+
+
+class WorkerDiedError(Exception):
+    """The process ended, or talks nonsense, in the middle of a document; ``str()`` says how."""
+
+
+class WorkerTimeoutError(Exception):
+    """No answer by the deadline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadLimits:
+    """What one document may cost."""
+
+    timeout_s: float = 30.0
+    memory_limit_bytes: int = 1024**3
+    file_limit_bytes: int = 512 * 1024**2
+
+
+def worker_command() -> list[str]:
+    """How a worker is started: this interpreter with this process's import path, without a ``__main__`` to import."""
+    package_home = str(Path(thresher.__file__).parent.parent)
+    bootstrap = "import sys; sys.path[:] = sys.argv[1:]; from thresher.documents.reading.worker import main; main()"
+    return [sys.executable, "-P", "-c", bootstrap, *filter(None, sys.path), package_home]
+
+
+class WorkerProcess:
+    """A started worker.
+
+    The thread that makes it must outlive it: Linux kills the worker when that thread ends.
+
+    Raises:
+        ThresherError: it did not start; the message holds what it wrote to its standard error.
+    """
+
+    def __init__(self, limits: ReadLimits, command: Sequence[str]) -> None:
+        self.retiring = False  # it asked to be replaced
+        self._decoder = Decoder()
+        self._unsent = bytearray()
+        with tempfile.TemporaryFile() as errors:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=0
+            )
+            assert self._process.stdin is not None  # noqa: S101
+            assert self._process.stdout is not None  # noqa: S101
+            self._stdin, self._stdout = self._process.stdin, self._process.stdout
+            os.set_blocking(self._stdin.fileno(), False)
+            self._send({"parent": os.getpid(), **{name: getattr(limits, name) for name in ReadLimits.__slots__}})
+            try:
+                self._message(time.monotonic() + _START_TIMEOUT_S)
+            except (WorkerDiedError, WorkerTimeoutError) as error:
+                self.kill()
+                errors.seek(0)
+                said = errors.read()[-2000:].decode("utf-8", "replace").strip()
+                raise ThresherError(f"the document reader did not start ({error}): {said or 'no message'}") from error
+
+    def request(self, path: str) -> None:
+        """Ask for a document; answers come in the order of the requests."""
+        self._send({"path": path})
+
+    def answer(self, deadline: float) -> tuple[dict[str, Any], bytes]:
+        """The next answer: header and text.
+
+        Raises:
+            WorkerTimeoutError: none by ``deadline`` (of ``time.monotonic``).
+            WorkerDiedError: none will come.
+        """
+        header, body = self._message(deadline)
+        self.retiring = bool(header.get("retire"))
+        return header, body
+
+    def kill(self) -> None:
+        """End the process now. Safe twice."""
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel; it goes when it can
+            self._process.wait(timeout=5)
+        self._stdin.close()
+        self._stdout.close()
+
+    def terminate(self) -> None:
+        """End the process from another thread; the thread that reads from it will see it die."""
+        self._process.kill()
+
+    def _send(self, header: dict[str, Any]) -> None:
+        self._unsent += encode(header)
+        self._write()
+
+    def _write(self) -> None:
+        try:
+            sent = os.write(self._stdin.fileno(), self._unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent.clear()  # it is gone; reading says so
+            return
+        del self._unsent[:sent]
+
+    def _message(self, deadline: float) -> tuple[dict[str, Any], bytes]:
+        try:
+            while (message := self._decoder.next()) is None:
+                self._wait(deadline)
+                data = os.read(self._stdout.fileno(), _CHUNK_BYTES)
+                if not data:
+                    raise WorkerDiedError(self._how_it_died())
+                self._decoder.feed(data)
+        except FramingError as error:
+            raise WorkerDiedError(f"the reader process sent {error}") from error
+        return message
+
+    def _wait(self, deadline: float) -> None:
+        """Until there is something to read, sending what is unsent meanwhile."""
+        while True:
+            poll = select.poll()
+            poll.register(self._stdout, select.POLLIN)
+            if self._unsent:
+                poll.register(self._stdin, select.POLLOUT)
+            left_ms = max(0, int((deadline - time.monotonic()) * 1000))
+            events = dict(poll.poll(left_ms))
+            if self._stdout.fileno() in events:
+                return
+            if not events and time.monotonic() >= deadline:
+                raise WorkerTimeoutError("no answer in time")
+            if events:
+                self._write()
+
+    def _how_it_died(self) -> str:
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return "the reader process closed its output"
+        if code >= 0:
+            return f"the reader process ended with exit code {code}"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        return f"the reader process was killed by {name}"

@@ -1,0 +1,142 @@
+"""The worker process: paths come in, texts or reasons go out, one document after the other.
+
+It is started by the pool with the standard streams as pipes. It limits its own memory, dies with its parent, and leaves
+Ctrl-C to the parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO
+
+from thresher.documents.files import read_bytes
+from thresher.documents.parsers import parse
+from thresher.documents.parsers.recognise import recognise
+from thresher.documents.reading.framing import encode, read_message
+from thresher.errors import UnreadableError
+
+#: A worker asks to be replaced after this many documents, lest leaks of libraries add up.
+DOCUMENTS_PER_WORKER = 5000
+#: The worker kills itself this long after the time limit, should the parent not do it.
+_ALARM_GRACE_S = 10
+_PR_SET_PDEATHSIG = 1
+
+ParseDocument = Callable[[bytes, str], tuple[str, str]]
+
+
+def parse_document(data: bytes, name: str) -> tuple[str, str]:
+    """Media type and text of a file's bytes.
+
+    Raises:
+        UnreadableError: the reason for there being no text.
+    """
+    media_type = recognise(data, name)
+    return media_type, parse(data, media_type, name)
+
+
+def main(parse_document: ParseDocument = parse_document) -> None:
+    """Serve the pool until it hangs up. ``parse_document`` is replaced in tests only."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    settings = read_message(requests)
+    if settings is None:
+        return
+    _die_with(settings["parent"])
+    _limit_memory(settings["memory_limit_bytes"])
+    answers.write(encode({"ready": True}))
+    answers.flush()
+    _silence()
+    _serve(requests, answers, settings, parse_document)
+
+
+def _serve(requests: BinaryIO, answers: BinaryIO, settings: dict[str, Any], parse_document: ParseDocument) -> None:
+    alarm_s = int(settings["timeout_s"]) + _ALARM_GRACE_S
+    reader = _Reader(settings["file_limit_bytes"], settings["memory_limit_bytes"], parse_document)
+    served = 0
+    while (request := read_message(requests)) is not None:
+        signal.alarm(alarm_s)
+        header, body = reader.read(request["path"])
+        signal.alarm(0)
+        served += 1
+        header["retire"] = served >= DOCUMENTS_PER_WORKER or reader.has_grown()
+        answers.write(encode(header, body))
+        answers.flush()
+
+
+class _Reader:
+    """Reads one file at a time and tells how it went."""
+
+    def __init__(self, file_limit_bytes: int, memory_limit_bytes: int, parse_document: ParseDocument) -> None:
+        self._file_limit_bytes = file_limit_bytes
+        self._memory_limit_bytes = memory_limit_bytes
+        self._parse_document = parse_document
+        self._peak_limit_bytes = _peak_bytes() + memory_limit_bytes // 4
+
+    def read(self, path: str) -> tuple[dict[str, Any], bytes]:
+        """Header and body (the text) of the answer."""
+        started = time.perf_counter()
+        header: dict[str, Any] = {"sha256": None, "media_type": None, "reason": None}
+        body = b""
+        try:
+            data = read_bytes(os.fsencode(path), self._file_limit_bytes)
+            header["sha256"] = hashlib.sha256(data).hexdigest()
+            header["media_type"], text = self._parse_document(data, PurePath(path).name)
+            body = text.encode()
+        except UnreadableError as error:
+            header["reason"] = str(error)
+        except MemoryError:
+            header["reason"] = f"needs more than {self._memory_limit_bytes / 1024**2:,.0f} MiB of memory to be read"
+        except RecursionError:
+            header["reason"] = "nested too deeply to be read"
+        except Exception as error:  # noqa: BLE001 - a parser's mistake costs one document, not the run
+            header["reason"] = f"the parser failed: {type(error).__name__}: {error}"
+        header["seconds"] = time.perf_counter() - started
+        return header, body
+
+    def has_grown(self) -> bool:
+        """Whether this process has once held much more than at its start."""
+        return _peak_bytes() > self._peak_limit_bytes
+
+
+def _die_with(parent: int) -> None:
+    """Be killed when the parent is gone, even in the middle of a document (Linux; elsewhere the alarm does it)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    """Address space: what is used now and ``limit_bytes`` more. No core files of other people's documents."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + limit_bytes, used + limit_bytes))
+
+
+def _peak_bytes() -> int:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _silence() -> None:
+    """Whatever libraries print goes nowhere; until here, errors went to the pool."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+
+
+if __name__ == "__main__":
+    main()
