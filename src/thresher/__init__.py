@@ -1,0 +1,46 @@
+"""Thresher labels large piles of documents with a language model on your own hardware, at the speed of the hardware.
+
+    import thresher
+
+    task = thresher.Task(labels={"invoice": "a request for payment", "contract": "a signed agreement"})
+    for prediction in thresher.classify(["inbox/"], task, model="demo"):
+        print(prediction.document_id, prediction.label, prediction.probability)
+
+The names below are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from thresher.errors import ThresherError
+    from thresher.pipeline import Run, RunSummary, classify
+    from thresher.tasks import Task, load_task
+    from thresher.types import Prediction
+
+__all__ = ["Prediction", "Run", "RunSummary", "Task", "ThresherError", "__version__", "classify", "load_task"]
+
+_PLACES = {
+    "Prediction": "thresher.types",
+    "Run": "thresher.pipeline",
+    "RunSummary": "thresher.pipeline",
+    "Task": "thresher.tasks",
+    "ThresherError": "thresher.errors",
+    "classify": "thresher.pipeline",
+    "load_task": "thresher.tasks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("thresher")
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    raise AttributeError(f"module 'thresher' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

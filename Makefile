@@ -1,0 +1,42 @@
+# make demo and make test need Python 3.11 or newer, make and a package registry; everything else is installed here.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_JOB := thresher-jobs/demo
+
+.PHONY: help install demo test check bench clean
+
+help:
+	@echo "make install  make .venv with all that the tests need"
+	@echo "make demo     label the example documents with the shipped model"
+	@echo "make test     run all tests"
+	@echo "make check    formatting, lint, types, layers"
+	@echo "make bench    run the benchmarks of this machine"
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Thresher needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: install
+	@rm -rf $(DEMO_JOB)
+	$(BIN)/thresher classify examples/documents --task examples/task.yaml --model demo --job $(DEMO_JOB)
+	$(BIN)/python examples/accuracy.py $(DEMO_JOB) examples/gold.csv --at-least 0.9
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

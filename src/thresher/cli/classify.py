@@ -1,0 +1,194 @@
+"""``thresher classify``: give every document its label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thresher.cli.console import LiveProgress, duration, print_json, print_line, print_note, print_table
+from thresher.errors import UsageError
+from thresher.jobs import JobView, check_target, export
+from thresher.pipeline import ClassifyOptions, DryRun, LongPolicy, Run, RunSummary, dry_run, run_classify
+from thresher.tasks import Task, load_task
+from thresher.types import Prediction
+
+#: A run of up to this many documents is printed document by document, a larger one by labels only.
+_ROWS_PRINTED = 100
+
+_SOURCE, _MODEL, _LIMITS, _OUTPUT = "Documents", "Task and model", "Size and speed", "Job and results"
+
+
+def command(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT...", help="Files, folders, globs; .jsonl and .csv named here are tables."),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="REF",
+            help="'demo' (shipped with Thresher), a .gguf file, or owner/repo[:QUANT] on the hub.",
+            rich_help_panel=_MODEL,
+        ),
+    ],
+    task: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A task file (YAML) with labels, descriptions, instructions.")
+    ] = None,
+    labels: Annotated[str | None, typer.Option(metavar="A,B,C", help="The labels, instead of a task file.")] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="What reads the documents; see 'thresher engines'.")
+    ] = "auto",
+    job: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where the job is kept (default: thresher-jobs/<task>-<hash>). Running again resumes it.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the rows to a .csv, .jsonl or .parquet file.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out if it exists.")] = False,
+    text_column: Annotated[str | None, typer.Option(metavar="C", help="Table column with the text.")] = None,
+    id_column: Annotated[str | None, typer.Option(metavar="C", help="Table column with the documents' ids.")] = None,
+    gold_column: Annotated[
+        str | None, typer.Option(metavar="C", help="Table column with right labels, kept beside the predictions.")
+    ] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Largest prompt in tokens (default: the model's own, cut to what memory allows)."
+        ),
+    ] = None,
+    long: Annotated[
+        LongPolicy,
+        typer.Option(help="Longer documents: keep start and end, keep the start, score in windows, or set aside."),
+    ] = "head-tail",
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Only the first N documents.")] = None,
+    dry: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only read and tokenize: counts, what will not fit, the time to expect."),
+    ] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failures of earlier runs again.")] = False,
+    no_store_text: Annotated[
+        bool, typer.Option("--no-store-text", help="Do not keep the documents' text in the job.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="CPU threads of the engine (default: the cores).")
+    ] = None,
+    device: Annotated[str | None, typer.Option(metavar="D", help="Where the engine computes: cpu or gpu.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Give every document its label and its exact probability, safely stored.
+
+    Example: thresher classify inbox/ --labels invoice,contract,other --model demo
+    """
+    if out is not None:
+        check_target(out, overwrite=overwrite)
+    options = ClassifyOptions(
+        engine=engine, job=job, text_column=text_column, id_column=id_column, gold_column=gold_column,
+        context_tokens=context, long_policy=long, limit=limit, retry_failed=retry_failed,
+        store_text=not no_store_text, threads=threads, device=device,
+    )  # fmt: skip
+    chosen = _task(task, labels)
+    exclude = [] if out is None else [out]
+    with LiveProgress() as progress:
+        if dry:
+            report = dry_run(inputs, chosen, model, options, exclude=exclude, progress=progress)
+        else:
+            run = run_classify(inputs, chosen, model, options, exclude=exclude, progress=progress)
+    if dry:
+        _print_dry_run(report, as_json=as_json)
+        return
+    _finish(run, out, overwrite=overwrite, as_json=as_json)
+
+
+def _task(file: Path | None, labels: str | None) -> Task:
+    if (file is None) == (labels is None):
+        raise UsageError("give either --task FILE or --labels a,b,c")
+    if file is not None:
+        return load_task(file)
+    return Task([name.strip() for name in (labels or "").split(",") if name.strip()])
+
+
+def _finish(run: Run, out: Path | None, *, overwrite: bool, as_json: bool) -> None:
+    summary = run.summary
+    if as_json:
+        print_json(summary.to_json())
+    else:
+        _print_rows(run)
+        _print_summary(summary)
+    if out is not None:
+        with JobView.open(run.job) as view:
+            rows = export(view, out, overwrite=overwrite)
+        print_note(f"{rows} rows written to {out}")
+    if summary.interrupted:
+        print_note(
+            f"interrupted: {summary.documents - summary.left} of {summary.documents} documents are done and kept in "
+            f"{summary.job}; run the same command again to go on"
+        )
+        raise typer.Exit(130)
+    if summary.failed:
+        print_note(f"{summary.failed} of {sum(summary.statuses.values())} rows failed; 'thresher export {summary.job} "
+                   "--to FILE.csv' lists the reasons")  # fmt: skip
+        raise typer.Exit(3)
+
+
+def _print_rows(run: Run) -> None:
+    if len(run) > _ROWS_PRINTED:
+        return
+    rows = [_row(prediction) for prediction in run]
+    if rows:
+        print_table(("document", "label", "probability", "status"), rows, right=("probability",))
+        print_line("")
+
+
+def _row(prediction: Prediction) -> tuple[str, str, str, str]:
+    probability = "" if prediction.probability is None else f"{prediction.probability:.3f}"
+    status = prediction.status if prediction.error is None else f"{prediction.status}: {prediction.error}"
+    return prediction.document_id, prediction.label or "-", probability, status
+
+
+def _print_summary(summary: RunSummary) -> None:
+    counted = [(label, f"{n:,}") for counts in summary.label_counts.values() for label, n in counts.items()]
+    failed = [(f"({status})", f"{n:,}") for status, n in summary.statuses.items() if status != "ok"]
+    print_table(("label", "documents"), counted + failed, right=("documents",))
+    print_line("")
+    print_line(
+        f"{summary.documents:,} documents ({summary.resumed:,} done before, {summary.duplicates:,} duplicates) in "
+        f"{duration(summary.seconds)}: {summary.documents_per_second:,.1f} documents/s, "
+        f"{summary.tokens_per_second:,.0f} tok/s read, {summary.cached_tokens:,} of {summary.prompt_tokens:,} prompt "
+        "tokens taken from the shared prefix"
+    )
+    print_line(
+        f"{summary.model} on {summary.engine}, precision {summary.precision}, context {summary.context:,} tokens; "
+        f"job {summary.job}"
+    )
+
+
+def _print_dry_run(report: DryRun, *, as_json: bool) -> None:
+    if as_json:
+        print_json(report.to_json())
+        return
+    expected = "unknown" if report.expected_seconds is None else duration(report.expected_seconds)
+    rows = [
+        ("documents", f"{report.documents:,}"),
+        ("unreadable", f"{report.unreadable:,}"),
+        ("duplicates", f"{report.duplicates:,}"),
+        ("document tokens", f"{report.document_tokens:,}"),
+        ("prompt tokens to read", f"{report.prompt_tokens:,}"),
+        (f"longer than fits {report.context:,} tokens (--long {report.long_policy})", f"{report.too_long:,}"),
+        ("time to expect", expected),
+    ]
+    print_table(("dry run", ""), rows)
+    for document, reason in report.unreadable_reasons.items():
+        print_line(f"unreadable: {document}: {reason}")
+    for document, tokens in sorted(report.longest.items(), key=lambda item: -item[1]):
+        print_line(f"too long: {document}: {tokens:,} tokens")
+    if report.tokens_per_second is not None:
+        print_line(
+            f"projected from {report.sampled_tokens:,} tokens read now at {report.tokens_per_second:,.0f} tok/s by "
+            f"{report.model} on {report.engine}"
+        )

@@ -1,0 +1,96 @@
+"""The only place that joins documents, task, engine and store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from thresher.pipeline.admission import LONG_POLICIES, LongPolicy
+from thresher.pipeline.dry_run import DryRun, dry_run
+from thresher.pipeline.options import ClassifyOptions
+from thresher.pipeline.progress import Progress, ProgressState
+from thresher.pipeline.run import Run, run_classify
+from thresher.pipeline.summary import RunSummary
+from thresher.tasks import Task
+
+__all__ = [
+    "LONG_POLICIES",
+    "ClassifyOptions",
+    "DryRun",
+    "LongPolicy",
+    "Progress",
+    "ProgressState",
+    "Run",
+    "RunSummary",
+    "classify",
+    "dry_run",
+    "run_classify",
+]
+
+
+def classify(
+    inputs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    task: Task,
+    *,
+    model: str | os.PathLike[str],
+    engine: str = "auto",
+    precision: str = "auto",
+    job: str | os.PathLike[str] | None = None,
+    text_column: str | None = None,
+    id_column: str | None = None,
+    gold_column: str | None = None,
+    context: int | None = None,
+    long: LongPolicy = "head-tail",
+    limit: int | None = None,
+    retry_failed: bool = False,
+    store_text: bool = True,
+    threads: int | None = None,
+    device: str | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Give every document its label and its probability, durably.
+
+    Args:
+        inputs: files, folders, globs and tables (``.jsonl``, ``.csv``).
+        task: what to ask.
+        model: ``"demo"``, a ``.gguf`` file, or ``"owner/repo[:QUANT]"`` on the hub.
+        engine: a name that ``thresher engines`` lists, or ``"auto"``.
+        precision: what the engine computes in; ``"auto"`` is the weights' own.
+        job: the job's folder; the default depends on inputs and task. Running again goes on where it stopped.
+        text_column: the column of a table that holds the text.
+        id_column: the column of a table that holds the documents' ids.
+        gold_column: the column of a table that holds the right labels; kept beside the predictions.
+        context: the largest prompt in tokens; the default is the model's own, cut to what the memory allows.
+        long: what to do with longer documents: ``"head-tail"``, ``"head"``, ``"windows"`` or ``"skip"``.
+        limit: only the first so many documents.
+        retry_failed: try failures of earlier runs again.
+        store_text: keep the documents' text in the job for reviews and reports.
+        threads: CPU threads of the engine.
+        device: where the engine computes, e.g. ``"cpu"``.
+        progress: told how the run goes.
+
+    Returns:
+        The run; iterate over it for its predictions, one for each document.
+
+    Raises:
+        UsageError: something asked for cannot be done; the message says how to mend it.
+        ModelError, EngineError, JobError: the run could not start or go on; what was stored stays stored.
+    """
+    options = ClassifyOptions(
+        engine=engine,
+        precision=precision,
+        job=None if job is None else Path(job),
+        text_column=text_column,
+        id_column=id_column,
+        gold_column=gold_column,
+        context_tokens=context,
+        long_policy=long,
+        limit=limit,
+        retry_failed=retry_failed,
+        store_text=store_text,
+        threads=threads,
+        device=device,
+    )
+    places = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+    return run_classify(places, task, os.fspath(model), options, progress=progress)

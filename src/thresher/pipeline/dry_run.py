@@ -1,0 +1,169 @@
+"""A run without rows: read and tokenize everything, measure the engine on a few documents, say what to expect."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thresher.documents import ReaderPool
+from thresher.jobs import JobStore
+from thresher.pipeline.listing import Inputs, list_documents
+from thresher.pipeline.options import ClassifyOptions
+from thresher.pipeline.preparing import ContentsUnderWay, Prepared
+from thresher.pipeline.progress import Progress, SilentProgress
+from thresher.pipeline.setup import Workbench, workbench
+from thresher.pipeline.stages import prepared_documents
+from thresher.tasks import Task
+from thresher.types import Request
+
+_SAMPLE_DOCUMENTS = 16
+_SAMPLE_TOKENS = 20_000
+_LONGEST_NAMED = 10
+_UNREADABLE_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What a run would meet. ``expected_seconds`` is projected from ``sampled_tokens`` tokens read just now."""
+
+    documents: int
+    readable: int
+    duplicates: int
+    unreadable: int
+    unreadable_reasons: dict[str, str]  # document id -> reason, of the first of them
+    document_tokens: int  # of distinct documents, whole
+    prompt_tokens: int  # to be read by the engine, the shared prefix once
+    prefix_tokens: int
+    too_long: int  # documents that do not fit the context
+    longest: dict[str, int] = field(default_factory=dict)  # ids and tokens of the longest that do not fit
+    context: int
+    long_policy: str
+    engine: str
+    model: str
+    precision: str
+    sampled_tokens: int
+    tokens_per_second: float | None
+    expected_seconds: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as a JSON object, unrounded."""
+        return asdict(self)
+
+
+def dry_run(
+    places: Sequence[str | os.PathLike[str]],
+    task: Task,
+    model: str,
+    options: ClassifyOptions,
+    *,
+    exclude: Sequence[Path] = (),
+    progress: Progress | None = None,
+) -> DryRun:
+    """Read and tokenize the documents of ``places`` as ``run_classify`` would; nothing is stored."""
+    progress = progress or SilentProgress()
+    inputs = Inputs(places, options, exclude)
+    inputs.check()
+    tally = _Tally()
+    stop = threading.Event()
+    with (
+        tempfile.TemporaryDirectory(prefix="thresher-dry-run-") as folder,
+        JobStore.open(Path(folder)) as store,
+        workbench(task, model, inputs.places, options, None, progress) as bench,
+    ):
+        store.begin_run(bench.facts)
+        list_documents(store, inputs, progress, stop)
+        under_way = ContentsUnderWay(store)
+        with (
+            ReaderPool(os.cpu_count() or 1) as pool,
+            prepared_documents(
+                inputs, store, pool, bench.engine.tokenizer, bench.admission, under_way, stop,
+                batch_tokens=bench.engine.info.batch_tokens,
+            ) as queue,
+        ):  # fmt: skip
+            while batch := queue.get(1_000, bench.engine.info.batch_tokens):
+                for prepared in batch:
+                    tally.add(prepared, bench)
+        return tally.report(bench, options)
+
+
+class _Tally:
+    """Counts what goes by and keeps a sample of it."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._unreadable: dict[str, str] = {}
+        self._too_long: dict[str, int] = {}
+        self._sample: list[Sequence[int]] = []
+
+    def add(self, prepared: Prepared, bench: Workbench) -> None:
+        self._counts["documents"] += 1
+        read = prepared.read
+        if read.unreadable_reason is not None:
+            self._counts["unreadable"] += 1
+            if len(self._unreadable) < _UNREADABLE_NAMED:
+                self._unreadable[read.document_id] = read.unreadable_reason
+            return
+        if not prepared.windows and prepared.failure is None:
+            self._counts["duplicates"] += 1
+            return
+        self._counts["document_tokens"] += prepared.document_tokens
+        if prepared.document_tokens > bench.admission.capacity_tokens:
+            self._counts["too_long"] += 1
+            self._remember_longest(read.document_id, prepared.document_tokens)
+        for window in prepared.windows:
+            self._counts["windows"] += 1
+            self._counts["window_tokens"] += len(window)
+            if len(self._sample) < _SAMPLE_DOCUMENTS and sum(map(len, self._sample)) < _SAMPLE_TOKENS:
+                self._sample.append(window)
+
+    def _remember_longest(self, document_id: str, tokens: int) -> None:
+        self._too_long[document_id] = tokens
+        if len(self._too_long) > _LONGEST_NAMED:
+            del self._too_long[min(self._too_long, key=self._too_long.__getitem__)]
+
+    def report(self, bench: Workbench, options: ClassifyOptions) -> DryRun:
+        prefix_tokens = len(bench.prompt.prefix_tokens)
+        suffix_tokens = sum(len(question.suffix_tokens) for question in bench.prompt.questions)
+        prompt_tokens = prefix_tokens + self._counts["window_tokens"] + suffix_tokens * self._counts["windows"]
+        sampled_tokens, rate = self._measure(bench)
+        info = bench.engine.info
+        return DryRun(
+            documents=self._counts["documents"],
+            readable=self._counts["documents"] - self._counts["unreadable"],
+            duplicates=self._counts["duplicates"],
+            unreadable=self._counts["unreadable"],
+            unreadable_reasons=self._unreadable,
+            document_tokens=self._counts["document_tokens"],
+            prompt_tokens=prompt_tokens,
+            prefix_tokens=prefix_tokens,
+            too_long=self._counts["too_long"],
+            longest=self._too_long,
+            context=info.largest_request_tokens,
+            long_policy=options.long_policy,
+            engine=info.engine,
+            model=info.model,
+            precision=info.precision,
+            sampled_tokens=sampled_tokens,
+            tokens_per_second=rate,
+            expected_seconds=None if rate is None else prompt_tokens / rate,
+        )
+
+    def _measure(self, bench: Workbench) -> tuple[int, float | None]:
+        """Tokens and tokens per second of the sample, read after a first document that warms the engine up."""
+        requests = [
+            Request(request_id=position, prompt=bench.prompt, document_tokens=tokens)
+            for position, tokens in enumerate(self._sample)
+        ]
+        for _ in bench.engine.score(requests[:1]):
+            pass
+        start = time.monotonic()
+        tokens = sum(scores.computed_tokens for scores in bench.engine.score(requests))
+        seconds = time.monotonic() - start
+        return tokens, tokens / seconds if tokens and seconds > 0 else None

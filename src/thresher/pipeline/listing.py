@@ -1,0 +1,71 @@
+"""Which documents a run is about: the inputs, and the store's record of them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from thresher.documents import Item, discover
+from thresher.errors import InputError
+from thresher.jobs import JobStore, ListedDocument
+from thresher.pipeline.options import ClassifyOptions
+from thresher.pipeline.progress import Progress
+
+_LISTED_AT_A_TIME = 10_000
+
+
+class Inputs:
+    """The documents that a run is about; they can be gone through more than once."""
+
+    def __init__(
+        self, places: Sequence[str | os.PathLike[str]], options: ClassifyOptions, exclude: Sequence[Path]
+    ) -> None:
+        self.places = tuple(os.fspath(place) for place in places)
+        self._options = options
+        self._exclude = exclude
+        if not places:
+            raise InputError("no input was given; name files, folders, globs or tables")
+
+    def __iter__(self) -> Iterator[Item]:
+        options = self._options
+        items = discover(
+            self.places,
+            text_column=options.text_column,
+            id_column=options.id_column,
+            gold_column=options.gold_column,
+            exclude=self._exclude,
+        )
+        return itertools.islice(items, options.limit)
+
+    def check(self) -> None:
+        """Find at least one document. Raises ``InputError`` when there is none, or an input is wrong."""
+        next(iter(self))
+
+
+def list_documents(store: JobStore, inputs: Inputs, progress: Progress, stop: threading.Event) -> None:
+    """Record every document of ``inputs``. Raises ``InputError`` naming an id that is used twice.
+
+    Raises ``KeyboardInterrupt`` when the run is to stop: nothing was scored yet, the earlier listing stays in force.
+    """
+    with store.listing() as add:
+        items = iter(inputs)
+        while chunk := list(itertools.islice(items, _LISTED_AT_A_TIME)):
+            progress.listed(add(_listed(chunk)))
+            if stop.is_set():
+                raise KeyboardInterrupt
+
+
+def _listed(items: Iterable[Item]) -> Iterator[ListedDocument]:
+    for item in items:
+        is_file = item.path is not None
+        yield ListedDocument(
+            document_id=item.document_id,
+            source=item.source,
+            size_bytes=item.size_bytes if is_file else None,
+            mtime_ns=item.mtime_ns if is_file else None,
+            gold=item.gold,
+            content_sha256=item.content_sha256,
+        )

@@ -1,0 +1,61 @@
+"""What a user may ask of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from thresher.errors import UsageError
+from thresher.pipeline.admission import LONG_POLICIES, LongPolicy
+from thresher.tasks import Task
+
+_SMALLEST_CONTEXT_TOKENS = 64
+JOBS_FOLDER = "thresher-jobs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifyOptions:
+    """Everything beside the inputs, the task and the model.
+
+    Raises:
+        UsageError: a value is out of its range; the message names it, the range and the remedy.
+    """
+
+    engine: str = "auto"
+    precision: str = "auto"
+    job: Path | None = None
+    text_column: str | None = None
+    id_column: str | None = None
+    gold_column: str | None = None
+    context_tokens: int | None = None
+    long_policy: LongPolicy = "head-tail"
+    limit: int | None = None
+    retry_failed: bool = False
+    store_text: bool = True
+    threads: int | None = None
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.long_policy not in LONG_POLICIES:
+            raise UsageError(f"--long is {self.long_policy!r}; use one of {', '.join(LONG_POLICIES)}")
+        _check_at_least("--limit", self.limit, 1)
+        _check_at_least("--threads", self.threads, 1)
+        _check_at_least("--context", self.context_tokens, _SMALLEST_CONTEXT_TOKENS)
+
+
+def _check_at_least(flag: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise UsageError(f"{flag} is {value}; it must be at least {least}")
+
+
+def default_job_folder(inputs: Sequence[str | os.PathLike[str]], task: Task) -> Path:
+    """``thresher-jobs/<task>-<8 hex of inputs and task>`` in the working folder."""
+    digest = hashlib.sha256(task.fingerprint.encode())
+    for place in inputs:
+        digest.update(b"\0" + os.fsencode(Path(place).absolute()))
+    slug = re.sub(r"[^\w.-]+", "-", task.name).strip("-.") or "task"
+    return Path(JOBS_FOLDER) / f"{slug}-{digest.hexdigest()[:8]}"

@@ -1,0 +1,115 @@
+"""Second stage: duplicates set aside, texts tokenized in batches, each document fitted into the context."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from thresher.jobs import DocumentRead, JobStore
+from thresher.models.tokenizer import Tokenizer
+from thresher.pipeline.admission import Admission
+from thresher.pipeline.queues import WeightedQueue
+from thresher.pipeline.reading import ReadDocument
+from thresher.tasks import document_text
+from thresher.types import Failure
+
+_BATCH_DOCUMENTS = 256
+_BATCH_CHARACTERS = 1_000_000
+_WEIGHT_OF_A_DOCUMENT = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A document ready to be scored, or ready to be stored as it is (unreadable, oversize, a duplicate)."""
+
+    read: DocumentRead
+    text: str | None = None
+    document_tokens: int = 0
+    windows: tuple[Sequence[int], ...] = ()  # what the engine is to read; empty when it has nothing to do
+    truncated_tokens: int = 0
+    failure: Failure | None = None
+
+
+class ContentsUnderWay:
+    """The contents between reading and storing; with the store's own index no content is scored twice."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._contents: set[str] = set()
+        self._mutex = threading.Lock()
+
+    def claim(self, contents: Sequence[str]) -> list[bool]:
+        """For each content whether the caller is to score it; those are under way from now on."""
+        with self._mutex:
+            fresh = []
+            for content in contents:
+                fresh.append(content not in self._contents)
+                self._contents.add(content)
+        # looked up after the set: a content leaves the set only when it is in the store
+        stored = self._store.scored_contents(contents)
+        with self._mutex:
+            self._contents -= {
+                content for content, new in zip(contents, fresh, strict=True) if new and content in stored
+            }
+        return [new and content not in stored for content, new in zip(contents, fresh, strict=True)]
+
+    def release(self, contents: Sequence[str]) -> None:
+        """These contents are in the store now."""
+        with self._mutex:
+            self._contents.difference_update(contents)
+
+
+class Preparing:
+    """Turns texts into tokens that fit the context."""
+
+    def __init__(
+        self,
+        source: WeightedQueue[ReadDocument],
+        target: WeightedQueue[Prepared],
+        tokenizer: Tokenizer,
+        admission: Admission,
+        under_way: ContentsUnderWay,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._tokenizer = tokenizer
+        self._admission = admission
+        self._under_way = under_way
+        self._should_stop = should_stop
+
+    def run(self) -> None:
+        """Prepare until the source ends or the run is to stop."""
+        while batch := self._source.get(_BATCH_DOCUMENTS, _BATCH_CHARACTERS):
+            if self._should_stop():
+                return
+            for prepared in self._prepare(batch):
+                self._target.put(prepared, sum(map(len, prepared.windows)) + _WEIGHT_OF_A_DOCUMENT)
+
+    def _prepare(self, batch: Sequence[ReadDocument]) -> list[Prepared]:
+        readable = [document for document in batch if document.unreadable_reason is None]
+        claims = self._under_way.claim([document.content_sha256 or "" for document in readable])
+        fresh = [document for document, claimed in zip(readable, claims, strict=True) if claimed]
+        texts = [document_text(document.text or "") for document in fresh]
+        tokens = dict(zip(map(id, fresh), self._tokenizer.encode_batch(texts), strict=True))
+        return [self._prepare_one(document, tokens.get(id(document))) for document in batch]
+
+    def _prepare_one(self, document: ReadDocument, tokens: Sequence[int] | None) -> Prepared:
+        read = DocumentRead(
+            document_id=document.document_id,
+            content_sha256=document.content_sha256,
+            unreadable_reason=document.unreadable_reason,
+        )
+        if tokens is None:
+            return Prepared(read=read)
+        admitted = self._admission.admit(tokens)
+        if isinstance(admitted, Failure):
+            return Prepared(read=read, text=document.text, document_tokens=len(tokens), failure=admitted)
+        return Prepared(
+            read=read,
+            text=document.text,
+            document_tokens=len(tokens),
+            windows=admitted.windows,
+            truncated_tokens=admitted.truncated_tokens,
+        )

@@ -1,0 +1,177 @@
+"""The whole way: inputs -> documents -> prompts -> engine -> rows on the disk."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from thresher.documents import ReaderPool
+from thresher.jobs import JobCounts, JobStore, JobView, RunFacts
+from thresher.pipeline.interrupts import stop_on_interrupt
+from thresher.pipeline.listing import Inputs, list_documents
+from thresher.pipeline.options import ClassifyOptions, default_job_folder
+from thresher.pipeline.preparing import ContentsUnderWay
+from thresher.pipeline.progress import Progress, ProgressState, SilentProgress
+from thresher.pipeline.scoring import Scoring, ScoringCounts
+from thresher.pipeline.setup import Workbench, workbench
+from thresher.pipeline.stages import prepared_documents
+from thresher.pipeline.summary import RunSummary
+from thresher.tasks import Task
+from thresher.types import Prediction
+
+
+class Run:
+    """A finished (or interrupted) run: iterate over it for its predictions."""
+
+    def __init__(self, job: Path, summary: RunSummary) -> None:
+        self.job = job
+        self.summary = summary
+
+    def __iter__(self) -> Iterator[Prediction]:
+        with JobView.open(self.job) as view:
+            yield from view.rows()
+
+    def __len__(self) -> int:
+        return sum(self.summary.statuses.values())
+
+
+def run_classify(
+    places: Sequence[str | os.PathLike[str]],
+    task: Task,
+    model: str,
+    options: ClassifyOptions,
+    *,
+    exclude: Sequence[Path] = (),
+    progress: Progress | None = None,
+) -> Run:
+    """Give every document of ``places`` its stored row; see :func:`thresher.classify`."""
+    progress = progress or SilentProgress()
+    folder = options.job or default_job_folder(places, task)
+    inputs = Inputs(places, options, [folder, *exclude])
+    inputs.check()
+    with JobStore.open(folder) as store:
+        latest = store.latest_run()
+        with workbench(task, model, inputs.places, options, latest, progress) as bench:
+            return _Pass(store, bench, inputs, options, latest, progress).run()
+
+
+class _Pass:
+    """One pass over the inputs with everything open."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        bench: Workbench,
+        inputs: Inputs,
+        options: ClassifyOptions,
+        latest: RunFacts | None,
+        progress: Progress,
+    ) -> None:
+        self._store = store
+        self._bench = bench
+        self._inputs = inputs
+        self._options = options
+        self._progress = progress
+        self._stop = threading.Event()
+        self._start = time.monotonic()
+        self._begin(latest)
+
+    def _begin(self, latest: RunFacts | None) -> None:
+        resumes = self._store.begin_run(self._bench.facts)
+        if latest is not None and latest.fingerprint != self._bench.facts.fingerprint:
+            verb = "goes on with earlier rows of" if resumes else "starts new rows for"
+            what = ", ".join(_differences(latest, self._bench.facts))
+            self._progress.message(
+                f"{what} changed since the last run: this one {verb} these settings; the others stay"
+            )
+        if self._options.retry_failed:
+            count = self._store.forget_failures()
+            self._progress.message(f"{count} failures are tried again")
+
+    def run(self) -> Run:
+        with stop_on_interrupt(self._stop, self._progress.message):
+            list_documents(self._store, self._inputs, self._progress, self._stop)
+            before = self._counts()
+            counts = self._score(before)
+            interrupted = self._stop.is_set()
+            if not interrupted:
+                self._store.finish_listing()
+        return Run(self._store.folder, self._summary(before, self._counts(), counts, interrupted=interrupted))
+
+    def _score(self, before: JobCounts) -> ScoringCounts:
+        under_way = ContentsUnderWay(self._store)
+        engine, admission = self._bench.engine, self._bench.admission
+        with (
+            ReaderPool(_reader_count()) as pool,
+            prepared_documents(
+                self._inputs, self._store, pool, engine.tokenizer, admission, under_way, self._stop,
+                batch_tokens=engine.info.batch_tokens,
+            ) as prepared,
+        ):  # fmt: skip
+            scoring = Scoring(
+                prepared, engine, self._bench.prompt, self._store, under_way,
+                store_text=self._options.store_text, should_stop=self._stop.is_set,
+                on_commit=lambda counts: self._progress.update(self._state(before, counts)),
+            )  # fmt: skip
+            scoring.run()
+        return scoring.counts
+
+    def _state(self, before: JobCounts, counts: ScoringCounts) -> ProgressState:
+        resumed = before.documents - before.left
+        return ProgressState(
+            documents_total=before.documents,
+            documents_done=resumed + counts.documents,
+            documents_failed=before.failed + counts.failed,
+            documents_resumed=resumed,
+            computed_tokens=counts.computed_tokens,
+            seconds=time.monotonic() - self._start,
+        )
+
+    def _counts(self) -> JobCounts:
+        with JobView.open(self._store.folder) as view:
+            return view.counts()
+
+    def _summary(self, before: JobCounts, after: JobCounts, counts: ScoringCounts, *, interrupted: bool) -> RunSummary:
+        seconds = time.monotonic() - self._start
+        facts = self._bench.facts
+        return RunSummary(
+            job=str(self._store.folder),
+            documents=after.documents,
+            labelled=after.labelled,
+            statuses=after.statuses,
+            resumed=before.documents - before.left,
+            duplicates=after.duplicates,
+            prompt_tokens=counts.computed_tokens + counts.cached_tokens,
+            cached_tokens=counts.cached_tokens,
+            seconds=seconds,
+            load_seconds=self._bench.load_seconds,
+            documents_per_second=counts.documents / seconds,
+            tokens_per_second=counts.computed_tokens / seconds,
+            label_counts=after.label_counts,
+            engine=facts.engine,
+            model=facts.model,
+            precision=facts.precision,
+            context=facts.context_tokens,
+            left=after.left,
+            interrupted=interrupted,
+        )
+
+
+def _differences(old: RunFacts, new: RunFacts) -> list[str]:
+    names = {
+        "task": (old.task_fingerprint, new.task_fingerprint),
+        "model": (old.model_fingerprint, new.model_fingerprint),
+        "engine": (old.engine, new.engine),
+        "precision": (old.precision, new.precision),
+        "--context": (old.context_tokens, new.context_tokens),
+        "--long": (old.long_policy, new.long_policy),
+        "parser version": (old.parser_version, new.parser_version),
+    }
+    return [name for name, (before, after) in names.items() if before != after]
+
+
+def _reader_count() -> int:
+    return max(1, min(8, os.cpu_count() or 1))

@@ -1,0 +1,94 @@
+"""From names to things that are open: the model's files, the engine, the prompt, the run's identity."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from thresher.documents import PARSER_VERSION
+from thresher.engines import Engine, EngineOptions, choose_engine, open_engine
+from thresher.jobs import RunFacts
+from thresher.models import ChatTemplate, ModelFacts, load_facts, resolve
+from thresher.pipeline.admission import Admission
+from thresher.pipeline.options import ClassifyOptions
+from thresher.pipeline.progress import Progress
+from thresher.tasks import Task, build_prompt
+from thresher.types import Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workbench:
+    """An open engine with the task's prompt for its model."""
+
+    engine: Engine
+    prompt: Prompt
+    admission: Admission
+    facts: RunFacts
+    load_seconds: float
+
+
+@contextlib.contextmanager
+def workbench(
+    task: Task,
+    model: str,
+    inputs: Sequence[str],
+    options: ClassifyOptions,
+    latest_run: RunFacts | None,
+    progress: Progress,
+) -> Iterator[Workbench]:
+    """Resolve the model, open its engine, build the prompt; the engine is closed at the end of the block.
+
+    With no context asked for, a job goes on with the context of its latest run of the same model and engine: what
+    memory allows may differ from day to day, and rows of one run should not.
+    """
+    start = time.monotonic()
+    files = resolve(model)
+    facts = load_facts(files)
+    name, reason = choose_engine(options.engine, files)
+    progress.message(f"engine: {name} ({reason})")
+    context = options.context_tokens or _context_of(latest_run, facts, name)
+    engine_options = EngineOptions(
+        precision=options.precision, context_tokens=context, threads=options.threads, device=options.device
+    )
+    with open_engine(name, files, engine_options) as engine:
+        chat = ChatTemplate.of(facts)
+        prompt = build_prompt(task, engine.tokenizer, chat)
+        admission = Admission(
+            context_tokens=engine.info.largest_request_tokens,
+            prompt=prompt,
+            policy=options.long_policy,
+            tokenizer=engine.tokenizer,
+        )
+        yield Workbench(
+            engine=engine,
+            prompt=prompt,
+            admission=admission,
+            facts=_run_facts(task, engine, inputs, options),
+            load_seconds=time.monotonic() - start,
+        )
+
+
+def _context_of(latest_run: RunFacts | None, facts: ModelFacts, engine: str) -> int | None:
+    if latest_run is None or latest_run.model_fingerprint != facts.fingerprint or latest_run.engine != engine:
+        return None
+    return latest_run.context_tokens
+
+
+def _run_facts(task: Task, engine: Engine, inputs: Sequence[str], options: ClassifyOptions) -> RunFacts:
+    info = engine.info
+    return RunFacts(
+        task=task.name,
+        task_fingerprint=task.fingerprint,
+        questions=tuple(question.name for question in task.questions),
+        model=info.model,
+        model_fingerprint=info.model_fingerprint,
+        engine=info.engine,
+        precision=info.precision,
+        context_tokens=info.largest_request_tokens,
+        long_policy=options.long_policy,
+        parser_version=PARSER_VERSION,
+        inputs=tuple(inputs),
+        labels={question.name: question.label_names for question in task.questions},
+    )
