@@ -13,10 +13,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from thresher.errors import ModelError, ModelNotFoundError
 
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 #: Called with (bytes present, bytes in all) while a download goes on.
 Progress = Callable[[int, int], None]
 
@@ -87,7 +89,7 @@ def files_at(path: Path, reference: str) -> ModelFiles:
 
 def files_in_folder(folder: Path, reference: str) -> ModelFiles:
     """The only model in ``folder``. Raises ``ModelNotFoundError`` where there is none or more than one."""
-    models = [path for path in sorted(folder.iterdir()) if _is_first_file(path.name)]
+    models = [path for path in sorted(folder.iterdir()) if is_first_file(path.name)]
     if len(models) == 1:
         return files_at(models[0], reference)
     if models:
@@ -102,7 +104,7 @@ def files_in_folder(folder: Path, reference: str) -> ModelFiles:
     raise ModelNotFoundError(f"{folder}: holds no .gguf file (it holds {found})")
 
 
-def shards_of(path: Path) -> tuple[Path, ...]:
+def shards_of(path: AnyPath) -> tuple[AnyPath, ...]:
     """All shards of the model that ``path`` is a shard of, in order; just ``path`` when it is the only file."""
     match = _SHARD.match(path.name)
     if not match:
@@ -125,7 +127,8 @@ def is_projector(file_name: str) -> bool:
     return "mmproj" in file_name.lower()
 
 
-def _is_first_file(file_name: str) -> bool:
+def is_first_file(file_name: str) -> bool:
+    """Whether a file of this name is a GGUF model or the first shard of one."""
     match = _SHARD.match(file_name)
     is_gguf = file_name.lower().endswith(".gguf") and not is_projector(file_name) and not file_name.startswith(".")
     return is_gguf and (match is None or int(match["number"]) == 1)
