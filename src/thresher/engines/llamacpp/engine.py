@@ -1,0 +1,146 @@
+"""The engine ``llamacpp``: llama.cpp inside this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from thresher.engines.base import EngineInfo
+from thresher.engines.llamacpp.context import DecodeError
+from thresher.engines.llamacpp.loaded_model import LoadedModel
+from thresher.engines.llamacpp.planner import PackLimits, plan_packs
+from thresher.engines.llamacpp.reader import Reading
+from thresher.engines.llamacpp.session import Session
+from thresher.errors import EngineCapacityError, EngineError
+from thresher.models.tokenizer import Tokenizer
+from thresher.types import Failure, Prompt, Request, Scores
+
+
+class LlamaCppEngine:
+    """Reads requests with llama.cpp. Made by :func:`~thresher.engines.llamacpp.opening.open_llamacpp`."""
+
+    def __init__(
+        self, model: LoadedModel, session: Session, tokenizer: Tokenizer, info: EngineInfo, limits: PackLimits
+    ) -> None:
+        self._model = model
+        self._session = session
+        self._tokenizer = tokenizer
+        self._info = info
+        self._limits = limits
+        self._closed = False
+
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine is and can do."""
+        return self._info
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+        return self._tokenizer
+
+    def score(self, requests: Sequence[Request]) -> Iterator[Scores]:
+        """See :class:`thresher.engines.base.Engine`. Yields after every pack; may be abandoned at any yield."""
+        if self._closed:
+            raise EngineError("the engine is closed; open a new one")
+        return self._score(requests)
+
+    def _score(self, requests: Sequence[Request]) -> Iterator[Scores]:
+        accepted: dict[int, list[Request]] = {}
+        for request in requests:
+            failure = self._refuse(request)
+            if failure is None:
+                accepted.setdefault(id(request.prompt), []).append(request)
+            else:
+                yield Scores(request_id=request.request_id, failure=failure)
+        for group in accepted.values():
+            prompt = group[0].prompt
+            lengths = [len(request.document_tokens) + _ending_tokens(prompt) for request in group]
+            for pack in plan_packs(lengths, self._pack_limits(prompt)):
+                yield from self._score_pack(prompt, [group[index] for index in pack])
+
+    def _refuse(self, request: Request) -> Failure | None:
+        limit = self._info.largest_request_tokens
+        needed = request.prompt.overhead_tokens() + len(request.document_tokens)
+        if needed > limit:
+            reason = f"the request has {needed:,} tokens, and the context holds {limit:,}"
+            return Failure(status="oversize", reason=reason)
+        if not all(len(request.document_tokens) + len(q.suffix_tokens) for q in request.prompt.questions):
+            return Failure(status="engine_error", reason="the prompt has neither a document nor a suffix to read")
+        return None
+
+    def _pack_limits(self, prompt: Prompt) -> PackLimits:
+        """Fewer documents where sequences are needed for forks of them."""
+        spare = self._limits.documents
+        if len(prompt.questions) > 1:
+            spare //= 2
+        if any(len(question.trie.branchings) > 1 for question in prompt.questions):
+            spare //= 2
+        return PackLimits(tokens=self._limits.tokens, documents=max(1, spare), padding_share=self._limits.padding_share)
+
+    def _score_pack(self, prompt: Prompt, requests: Sequence[Request]) -> Iterator[Scores]:
+        try:
+            prefix_computed, readings = self._read(prompt, requests)
+        except (DecodeError, EngineCapacityError) as error:
+            if len(requests) == 1:
+                failure = Failure(status="engine_error", reason=str(error))
+                yield Scores(request_id=requests[0].request_id, failure=failure)
+                return
+            for request in requests:
+                yield from self._score_pack(prompt, [request])
+            return
+        for request, reading in zip(requests, readings, strict=True):
+            yield _scores(request, reading, prefix_computed)
+            prefix_computed = 0
+
+    def _read(self, prompt: Prompt, requests: Sequence[Request]) -> tuple[int, list[Reading]]:
+        documents = [request.document_tokens for request in requests]
+        try:
+            reader = self._session.reader(self._cells(prompt, documents))
+            return reader.hold_prefix(prompt), reader.read(prompt, documents)
+        except BaseException:  # also an interrupt: the sequences are in an unknown state
+            self._session.reset()
+            raise
+
+    def _cells(self, prompt: Prompt, documents: Sequence[Sequence[int]]) -> int:
+        """Tokens held at the worst moment of a pack: padded documents, their endings, all forks with an answer each."""
+        longest_answer = max(question.trie.longest_answer_tokens for question in prompt.questions)
+        longest = max(map(len, documents)) + _ending_tokens(prompt)
+        return len(prompt.prefix_tokens) + len(documents) * longest + self._limits.documents * longest_answer
+
+    def close(self) -> None:
+        """Free the model. Safe to call twice."""
+        self._closed = True
+        self._session.close()
+        self._model.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _ending_tokens(prompt: Prompt) -> int:
+    """Tokens after the document in the first pass: the longest suffix and the start that all its answers share."""
+    return max(len(q.suffix_tokens) + len(q.trie.root_path or ()) for q in prompt.questions)
+
+
+def _scores(request: Request, reading: Reading, prefix_computed: int) -> Scores:
+    prefix = len(request.prompt.prefix_tokens)
+    computed, cached = reading.decoded_tokens + prefix_computed, prefix - prefix_computed
+    if reading.error is not None:
+        failure = Failure(status="engine_error", reason=reading.error)
+        return Scores(request_id=request.request_id, failure=failure, computed_tokens=computed, cached_tokens=cached)
+    return Scores(
+        request_id=request.request_id,
+        answers=tuple(reading.answers),
+        computed_tokens=computed,
+        cached_tokens=cached,
+    )

@@ -1,0 +1,118 @@
+"""How much memory a context takes, and how long a context this machine can hold. Arithmetic beside two probes.
+
+Formulas follow llama.cpp's allocations (src/llama-kv-cache.cpp, src/llama-memory-recurrent.cpp); the working memory
+is an estimate from above, with flash attention on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+
+from thresher.engines.llamacpp.context import F32, Shape
+from thresher.models.gguf_file import GgufHeader, TensorInfo
+from thresher.models.gguf_parser import Value
+
+_KEY_TENSORS = (".attn_k.weight", ".attn_v.weight")
+#: Activations alive at once, in multiples of the hidden width plus the feed-forward width.
+_LIVE_ACTIVATIONS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelMemory:
+    """What one model needs, in bytes or in elements."""
+
+    weights_bytes: int
+    kv_elements: int  # per token, keys and values of all layers
+    state_bytes: int  # per sequence, of recurrent layers
+    activation_elements: int  # per token of a micro-batch
+    vocabulary_size: int
+
+    def context_bytes(self, shape: Shape) -> int:
+        """KV cache, recurrent state, attention mask, activations and logits of one context."""
+        state = shape.sequences * self.state_bytes
+        activations = 4 * self.activation_elements * shape.micro_batch
+        logits = 2 * 4 * shape.largest_outputs * self.vocabulary_size  # as computed, and copied out
+        return shape.cells * self._bytes_per_cell(shape) + state + activations + logits
+
+    def largest_cells(self, shape: Shape, free_bytes: int) -> int:
+        """The most cells with which a context like ``shape`` fits ``free_bytes``; below 1 if none does."""
+        fixed = self.context_bytes(replace(shape, cells=0))
+        return (free_bytes - fixed) // self._bytes_per_cell(shape)
+
+    def _bytes_per_cell(self, shape: Shape) -> int:
+        """Keys and values, and its column of the attention mask (float16)."""
+        return self.kv_elements * (4 if shape.kv_type == F32 else 2) + 2 * shape.micro_batch
+
+
+def model_memory(headers: Sequence[GgufHeader]) -> ModelMemory:
+    """The needs of the model whose shards have ``headers``, first shard first."""
+    first = headers[0]
+    tensors = [tensor for header in headers for tensor in header.tensors]
+    architecture = first.require("general.architecture", str)
+    hidden = first.require(f"{architecture}.embedding_length", int)
+    feed_forward = first.metadata.get(f"{architecture}.feed_forward_length", 4 * hidden)
+    widest = max(map(_number, feed_forward)) if isinstance(feed_forward, tuple) else _number(feed_forward)
+    return ModelMemory(
+        weights_bytes=sum(tensor.size_bytes for tensor in tensors),
+        kv_elements=_kv_elements(first, tensors, architecture),
+        state_bytes=_state_bytes(first, tensors, architecture),
+        activation_elements=_LIVE_ACTIVATIONS * (hidden + widest),
+        vocabulary_size=len(first.require("tokenizer.ggml.tokens", tuple)),
+    )
+
+
+def _kv_elements(header: GgufHeader, tensors: Sequence[TensorInfo], architecture: str) -> int:
+    """The widths of the key and value projections where they are separate tensors, else heads times head size."""
+    separate = sum(tensor.shape[-1] for tensor in tensors if tensor.name.endswith(_KEY_TENSORS))
+    if separate:
+        return separate
+    heads = header.get(f"{architecture}.attention.head_count", int, 1)
+    kv_heads = header.metadata.get(f"{architecture}.attention.head_count_kv", heads)
+    size = header.require(f"{architecture}.embedding_length", int) // max(1, heads)
+    key = header.get(f"{architecture}.attention.key_length", int, size)
+    value = header.get(f"{architecture}.attention.value_length", int, size)
+    layers = header.require(f"{architecture}.block_count", int)
+    total_heads = sum(map(_number, kv_heads)) if isinstance(kv_heads, tuple) else _number(kv_heads) * layers
+    return total_heads * (key + value)
+
+
+def _state_bytes(header: GgufHeader, tensors: Sequence[TensorInfo], architecture: str) -> int:
+    """Per recurrent layer: ``inner_size`` x ``state_size`` and the convolution's left context, both float32."""
+    convolutions = [tensor for tensor in tensors if tensor.name.endswith(".ssm_conv1d.weight")]
+    inner = header.get(f"{architecture}.ssm.inner_size", int, 0)
+    state = header.get(f"{architecture}.ssm.state_size", int, 0)
+    return sum(4 * (inner * state + (tensor.shape[0] - 1) * math.prod(tensor.shape[1:])) for tensor in convolutions)
+
+
+def _number(value: Value) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def available_bytes() -> int:
+    """Memory this process may still take: what is free on the machine, or less where a control group limits it."""
+    free = psutil.virtual_memory().available
+    limit, used = _read_number("/sys/fs/cgroup/memory.max"), _read_number("/sys/fs/cgroup/memory.current")
+    if limit is None or used is None:
+        return free
+    return min(free, max(0, limit - used + _reclaimable_bytes()))
+
+
+def _read_number(path: str) -> int | None:
+    try:
+        return int(Path(path).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _reclaimable_bytes() -> int:
+    """File pages that count as used in the control group and are given back when needed."""
+    try:
+        lines = Path("/sys/fs/cgroup/memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("inactive_file ", "active_file ")))

@@ -1,0 +1,111 @@
+"""Opens the engine ``llamacpp``: library, memory plan, model, tokenizer."""
+
+from __future__ import annotations
+
+import logging
+
+from thresher.engines.base import EngineInfo, EngineOptions
+from thresher.engines.llamacpp.binding import Binding, open_binding
+from thresher.engines.llamacpp.engine import LlamaCppEngine
+from thresher.engines.llamacpp.loaded_model import LoadedModel
+from thresher.engines.llamacpp.memory import model_memory
+from thresher.engines.llamacpp.session import Session
+from thresher.engines.llamacpp.sizing import Plan, plan_sizes
+from thresher.engines.llamacpp.tokenizers import choose_tokenizer
+from thresher.engines.llamacpp.vocabulary import LlamaTokenizer
+from thresher.errors import EngineUnavailableError, UsageError
+from thresher.models.gguf_file import read_header
+from thresher.models.model import Model
+
+logger = logging.getLogger(__name__)
+
+#: ``score`` is given this many micro-batches, so that like lengths can be found among the documents.
+_MICRO_BATCHES_PER_CALL = 16
+_DOCUMENTS_PER_CALL = 128
+
+
+class LlamaCpp:
+    """How the registry opens it."""
+
+    @staticmethod
+    def open(model: Model, options: EngineOptions) -> LlamaCppEngine:
+        """See :func:`open_llamacpp`."""
+        return open_llamacpp(model, options)
+
+    @staticmethod
+    def version() -> str:
+        """Package and build. Raises ``EngineUnavailableError`` when no library can be used here."""
+        return open_binding(want_gpu=True).library.title
+
+    @staticmethod
+    def about() -> str:
+        """The devices it would compute on."""
+        binding = open_binding(want_gpu=True)
+        return ", ".join(gpu.description for gpu in binding.gpus()) or binding.system_info()
+
+
+def open_llamacpp(model: Model, options: EngineOptions) -> LlamaCppEngine:
+    """Load ``model`` with llama.cpp.
+
+    Raises:
+        UsageError: an option that this engine or model cannot serve.
+        EngineUnavailableError: no usable library, or no GPU where one is asked for.
+        EngineCapacityError: the model or the context asked for does not fit the memory.
+        ModelFormatError: llama.cpp cannot read this model.
+    """
+    _check_precision(model, options.precision)
+    _check_device(options.device)
+    binding = open_binding(want_gpu=options.device != "cpu")
+    on_gpu = _wants_gpu(binding, options.device)
+    headers = [model.header, *(read_header(path) for path in model.files.shards[1:])]
+    plan = plan_sizes(model.facts, model_memory(headers), binding, options, on_gpu=on_gpu)
+    loaded = LoadedModel(binding, model.files.path, on_gpu=on_gpu)
+    try:
+        tokenizer = choose_tokenizer(model.tokenizer, LlamaTokenizer(binding, loaded), model.facts.name)
+        session = Session(binding, loaded, plan.shape, plan.largest_cells)
+        info = _info(model, binding, plan, on_gpu=on_gpu)
+        return LlamaCppEngine(loaded, session, tokenizer, info, plan.pack_limits)
+    except BaseException:
+        loaded.close()
+        raise
+
+
+def _check_precision(model: Model, precision: str) -> None:
+    stored = model.facts.quantization
+    if precision.lower() not in {"auto", stored.lower()}:
+        raise UsageError(
+            f"--precision {precision}: llama.cpp computes with the precision that the file is stored in, {stored}; "
+            "leave the option out, or give another file"
+        )
+
+
+def _check_device(device: str | None) -> None:
+    if device not in {None, "cpu", "gpu"}:
+        raise UsageError(f"--device {device}: the engine llamacpp knows the devices cpu and gpu")
+
+
+def _wants_gpu(binding: Binding, device: str | None) -> bool:
+    usable = binding.library.supports_gpu and bool(binding.gpus())
+    if device == "gpu" and not usable:
+        raise EngineUnavailableError(
+            f"--device gpu: {binding.library.title} finds no GPU; install a build of llama-cpp-python for yours "
+            "(CUDA: CMAKE_ARGS=-DGGML_CUDA=on pip install llama-cpp-python), or use --device cpu"
+        )
+    return usable and device != "cpu"
+
+
+def _info(model: Model, binding: Binding, plan: Plan, *, on_gpu: bool) -> EngineInfo:
+    gpus = ", ".join(gpu.description for gpu in binding.gpus())
+    return EngineInfo(
+        engine="llamacpp",
+        model=model.facts.name,
+        model_fingerprint=model.facts.fingerprint,
+        precision=model.facts.quantization,
+        version=binding.library.title,
+        device=gpus if on_gpu else f"cpu, {plan.shape.threads} threads",
+        largest_request_tokens=plan.largest_request_tokens,
+        batch_tokens=_MICRO_BATCHES_PER_CALL * plan.shape.micro_batch,
+        batch_requests=_DOCUMENTS_PER_CALL,
+        exact_probabilities=True,
+        shares_prefix=True,
+    )

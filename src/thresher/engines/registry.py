@@ -1,0 +1,103 @@
+"""Which engines there are; each is imported when it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from thresher.engines.base import Engine, EngineOptions
+from thresher.errors import EngineUnavailableError, ThresherError, UsageError
+from thresher.models.model import Model, open_model
+from thresher.models.reference import ModelFiles
+
+#: Name -> what opens it.
+ENGINES: Mapping[str, str] = {
+    "llamacpp": "thresher.engines.llamacpp.opening:LlamaCpp",
+    "fake": "thresher.engines.fake:Fake",
+}
+AUTO = "auto"
+#: What ``auto`` tries, in this order, and why it is taken.
+_PREFERRED: Mapping[str, str] = {"llamacpp": "runs GGUF models inside this process"}
+
+
+class EngineKind(Protocol):
+    """What a name in :data:`ENGINES` leads to."""
+
+    @staticmethod
+    def open(model: Model, options: EngineOptions) -> Engine:
+        """Open the engine for ``model``. Raises ``UsageError``, ``EngineError`` or ``ModelError``."""
+
+    @staticmethod
+    def version() -> str:
+        """Of the library that computes. Raises ``EngineUnavailableError`` when it cannot be used here."""
+
+    @staticmethod
+    def about() -> str:
+        """What it runs on here, in a few words; asked only after ``version``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Availability:
+    """Whether an engine can run on this machine."""
+
+    name: str
+    available: bool
+    version: str  # empty when not available
+    reason: str  # what it runs on, or why it cannot
+
+
+def open_engine(name: str, model: ModelFiles | Model, options: EngineOptions | None = None) -> Engine:
+    """Open the engine called ``name`` (or ``auto``) for ``model``.
+
+    Raises:
+        UsageError: no such engine, or options it cannot serve.
+        EngineError: its library is missing, or the model does not fit the memory.
+        ModelError: the model cannot be read.
+    """
+    chosen, _ = choose_engine(name, model)
+    opened = model if isinstance(model, Model) else open_model(model)
+    return _load(chosen).open(opened, options or EngineOptions())
+
+
+def choose_engine(name: str, model: ModelFiles | Model) -> tuple[str, str]:  # noqa: ARG001 - later engines depend on it
+    """The engine to use for ``model``, and why.
+
+    Raises:
+        UsageError: no such engine.
+        EngineUnavailableError: ``auto`` finds none that can run here.
+    """
+    if name != AUTO:
+        if name not in ENGINES:
+            near = difflib.get_close_matches(name, [*ENGINES, AUTO], 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"there is no engine {name!r}, only {', '.join([*ENGINES, AUTO])}{hint}")
+        return name, "as asked"
+    problems: list[str] = []
+    for candidate, reason in _PREFERRED.items():
+        found = probe(candidate)
+        if found.available:
+            return candidate, reason
+        problems.append(f"{candidate}: {found.reason}")
+    raise EngineUnavailableError(f"no engine can run here: {'; '.join(problems)}")
+
+
+def availability() -> list[Availability]:
+    """Every engine, and whether it can run on this machine."""
+    return [probe(name) for name in ENGINES]
+
+
+def probe(name: str) -> Availability:
+    """Whether the engine called ``name`` can run on this machine. It must be in :data:`ENGINES`."""
+    try:
+        kind = _load(name)
+        return Availability(name=name, available=True, version=kind.version(), reason=kind.about())
+    except ThresherError as error:
+        return Availability(name=name, available=False, version="", reason=str(error))
+
+
+def _load(name: str) -> EngineKind:
+    module, _, kind = ENGINES[name].partition(":")
+    return cast(EngineKind, getattr(importlib.import_module(module), kind))
