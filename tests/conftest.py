@@ -1,0 +1,30 @@
+"""What tests of several rooms share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+SHARED_DATA = PROJECT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real documents that are not part of the project; tests that need them skip where they are absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"the shared test data is not beside the project ({SHARED_DATA.parent.name}/data)")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """The example documents."""
+    return PROJECT / "examples"
+
+
+@pytest.fixture(scope="session")
+def model() -> str:
+    """The reference of the shipped model."""
+    return "demo"
