@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from thresher.documents import Item, discover
+from thresher.documents import Item, discover, hash_text
 from thresher.errors import InputError
 from thresher.jobs import JobStore, ListedDocument
 from thresher.pipeline.options import ClassifyOptions
@@ -67,5 +67,5 @@ def _listed(items: Iterable[Item]) -> Iterator[ListedDocument]:
             size_bytes=item.size_bytes if is_file else None,
             mtime_ns=item.mtime_ns if is_file else None,
             gold=item.gold,
-            content_sha256=item.content_sha256,
+            content_sha256=None if item.text is None else hash_text(item.text),
         )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from thresher.documents import Item, ReaderPool, ReadResult
+from thresher.documents import Item, ReaderPool, ReadResult, hash_text
 from thresher.jobs import DocumentState, JobStore
 from thresher.pipeline.queues import WeightedQueue
 
@@ -92,7 +92,7 @@ def is_done(state: DocumentState) -> bool:
 def _read_row(item: Item) -> ReadDocument:
     if item.text is None or not item.text.strip():
         return ReadDocument(document_id=item.document_id, unreadable_reason="the row has no text")
-    return ReadDocument(document_id=item.document_id, content_sha256=item.content_sha256, text=item.text)
+    return ReadDocument(document_id=item.document_id, content_sha256=hash_text(item.text), text=item.text)
 
 
 def _read_file(item: Item, result: ReadResult) -> ReadDocument:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from thresher.documents import PARSER_VERSION
 from thresher.engines import Engine, EngineOptions, choose_engine, open_engine
 from thresher.jobs import RunFacts
-from thresher.models import ChatTemplate, ModelFacts, load_facts, resolve
+from thresher.models import ModelFacts, open_model, resolve
 from thresher.pipeline.admission import Admission
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.progress import Progress
@@ -44,17 +44,16 @@ def workbench(
     memory allows may differ from day to day, and rows of one run should not.
     """
     start = time.monotonic()
-    files = resolve(model)
-    facts = load_facts(files)
-    name, reason = choose_engine(options.engine, files)
-    progress.message(f"engine: {name} ({reason})")
-    context = options.context_tokens or _context_of(latest_run, facts, name)
+    opened = open_model(resolve(model))
+    name, reason = choose_engine(options.engine, opened)
+    for message in (f"engine: {name} ({reason})", *opened.notices):
+        progress.message(message)
+    context = options.context_tokens or _context_of(latest_run, opened.facts, name)
     engine_options = EngineOptions(
         precision=options.precision, context_tokens=context, threads=options.threads, device=options.device
     )
-    with open_engine(name, files, engine_options) as engine:
-        chat = ChatTemplate.of(facts)
-        prompt = build_prompt(task, engine.tokenizer, chat)
+    with open_engine(name, opened, engine_options) as engine:
+        prompt = build_prompt(task, engine.tokenizer, opened.chat)
         admission = Admission(
             context_tokens=engine.info.largest_request_tokens,
             prompt=prompt,
