@@ -35,7 +35,7 @@ TOPICS = [
 ]
 LANGUAGES = ("de", "fr", "es")
 _FOREIGN_SHARE = 0.12
-_LONG_SHARE = 0.05
+_STRETCHES = (1,) * 24 + (2,) * 10 + (3,) * 4 + (5, 8)
 _WRAPPED_SHARE = 0.07
 
 _HERE = Path(__file__).parent
@@ -101,7 +101,7 @@ def write(kind: Kind, rng: random.Random) -> str:
             language = foreign[int(rng.random() * len(foreign))]
             rule = f"{kind.name}.{language}"
     topic = TOPICS[int(rng.random() * len(TOPICS))]
-    stretch = rng.randint(3, 7) if rng.random() < _LONG_SHARE else 1
+    stretch = rng.choice(_STRETCHES)
     state = State(rng, topic, make_style(rng, language), stretch)
     text = lay_out(GRAMMAR.expand(rule, state), rng)
     if kind.wrapped and language == "en" and rng.random() < _WRAPPED_SHARE:

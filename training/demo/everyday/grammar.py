@@ -2,7 +2,7 @@
 
 A grammar file holds rules. ``:: name`` starts a rule of one alternative a line; ``:; name`` one whose alternatives are
 also separated by ``;``; ``:= name`` one of blocks separated by lines of ``~~~``. ``[3]`` before an alternative triples
-its weight. In an alternative:
+its weight. A rule that appears again gets the new alternatives too. In an alternative:
 
 * ``{rule}`` expands a rule, ``{rule#1}`` gives the same text everywhere in one document, ``{rule.*}`` takes the
   document's topic (``rule.food``); ``{^rule}`` capitalises, ``{!rule}`` upper-cases, ``{_rule}`` lower-cases;
@@ -76,11 +76,9 @@ class Grammar:
         self._topics = topics
         sources = [entry for text in texts for entry in _split_rules(text)]
         for name, _ in sources:
-            if name in self.rules:
-                raise GrammarError(f"rule {name!r} is defined twice")
             self.rules[name] = Rule(name)
         for name, alternatives in sources:
-            self.rules[name].alternatives = [self._weighted(name, text) for text in alternatives]
+            self.rules[name].alternatives += [self._weighted(name, text) for text in alternatives]
 
     def expand(self, name: str, state: State) -> str:
         """The text of rule `name` for this document."""
@@ -204,8 +202,10 @@ def _cased(change: Callable[[str], str], part: Part) -> Part:
 
 
 def _repeated(part: Part, low: int, high: int, join: str) -> Part:
+    stretches = high > 2 and join not in (",", "&")
+
     def repeat(state: State) -> str:
-        wanted = (low + int(state.rng.random() * (high - low + 1))) * (state.stretch if high > 2 else 1)
+        wanted = (low + int(state.rng.random() * (high - low + 1))) * (state.stretch if stretches else 1)
         texts = list(dict.fromkeys(part(state) for _ in range(wanted)))
         if join == "-":
             return "\n".join(state.style.bullet + text for text in texts)

@@ -74,9 +74,12 @@ _CURRENCIES = ("€{}", "{} EUR", "EUR {}", "${}", "{} USD", "£{}", "{} €", "
 _DATE_FORMS = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Style:
-    """How one document writes dates, amounts and lists; `language` is en, de, fr or es."""
+    """How one document writes dates, amounts and lists; `language` is en, de, fr or es.
+
+    `clock_s` runs on with every time stamp the document writes, in seconds.
+    """
 
     language: str
     date_form: int
@@ -85,6 +88,7 @@ class Style:
     bullet: str
     number_mark: str
     year: int
+    clock_s: int
 
 
 def make_style(rng: random.Random, language: str) -> Style:
@@ -97,6 +101,7 @@ def make_style(rng: random.Random, language: str) -> Style:
         bullet=rng.choice(("- ", "- ", "* ", "• ", "", "– ", "  - ")),
         number_mark=rng.choice((".", ".", ")", ":", " -")),
         year=rng.randint(2009, 2027),
+        clock_s=rng.randrange(20 * 86400),
     )
 
 
@@ -199,11 +204,28 @@ def _time(argument: str | None) -> Value:
 
 def _stamp(_argument: str | None) -> Value:
     def stamp(rng: random.Random, style: Style) -> str:
-        month, day = 1 + int(rng.random() * 12), 1 + int(rng.random() * 28)
-        clock = f"{int(rng.random() * 24):02}:{int(rng.random() * 60):02}:{int(rng.random() * 60):02}"
-        return f"{style.year}-{month:02}-{day:02}{'T' if style.date_form % 2 else ' '}{clock}"
+        _tick(rng, style)
+        day = f"{style.year}-{1 + style.date_form:02}-{1 + style.clock_s // 86400 % 28:02}"
+        return f"{day}{'T' if style.date_form % 2 else ' '}{_clock_text(style)}"
 
     return stamp
+
+
+def _clock(_argument: str | None) -> Value:
+    def clock(rng: random.Random, style: Style) -> str:
+        _tick(rng, style)
+        return _clock_text(style)[: 8 if style.date_form % 2 else 5]
+
+    return clock
+
+
+def _tick(rng: random.Random, style: Style) -> None:
+    style.clock_s += 1 + int(rng.expovariate(1 / 90))
+
+
+def _clock_text(style: Style) -> str:
+    seconds = style.clock_s % 86400
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 VALUES: dict[str, Callable[[str | None], Value]] = {
@@ -216,4 +238,5 @@ VALUES: dict[str, Callable[[str | None], Value]] = {
     "year": _year,
     "time": _time,
     "stamp": _stamp,
+    "clock": _clock,
 }
