@@ -15,6 +15,8 @@ from thresher.errors import UnreadableError
 SAMPLE_BYTES = 64 * 1024
 #: More control characters than this share of the sample: not text.
 _LARGEST_CONTROL_SHARE = 0.02
+#: NULs are more common than other controls in what is text otherwise: fillers, separators.
+_LARGEST_NUL_SHARE = 0.1
 #: A UTF-8 text may have this share of broken sequences and still be UTF-8 with a few bad bytes.
 _LARGEST_BROKEN_SHARE = 0.1
 
@@ -25,24 +27,11 @@ _MARKS = (  # UTF-32 first: its little-endian mark starts with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_CODE_PAGES = [
-    *(
-        "cp1252",
-        "cp1250",
-        "iso8859_2",
-        "cp1251",
-        "koi8_r",
-        "cp866",
-        "iso8859_5",
-        "cp1253",
-        "cp1254",
-        "cp1255",
-        "cp1256",
-    ),
-    *("cp850", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
-]
+_LATIN = ("cp1252", "cp1250", "iso8859_2")
+_EAST_ASIAN = ("cp932", "euc_jp", "gb18030", "big5", "cp949")
+_OTHERS = ("cp1251", "koi8_r", "cp866", "iso8859_5", "cp1253", "cp1254", "cp1255", "cp1256", "cp850")
 _ISO_2022_JP = re.compile(rb"\x1b(?:\$[@B]|\([BJI])")
-_CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
+_CONTROLS = bytes(set(range(1, 0x20)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
 _NOT_LATIN = bytes(range(0x80))
 #: Letters of Central European languages that Western texts in cp1252 hardly ever hold (there they are marks).
 _CENTRAL_CP1250 = b"\x9a\x9c\x9d\x9e\x9f\xb3\xb9\xba\xbe\xfe"
@@ -120,7 +109,7 @@ def _reads_well(sample: bytes, encoding: str) -> bool:
 def _refuse_binary(data: bytes) -> None:
     sample = data[:SAMPLE_BYTES]
     controls = len(sample) - len(sample.translate(None, _CONTROLS))
-    if controls > max(1, _LARGEST_CONTROL_SHARE * len(sample)):
+    if controls > max(1, _LARGEST_CONTROL_SHARE * len(sample)) or sample.count(0) > _LARGEST_NUL_SHARE * len(sample):
         raise UnreadableError("binary data, not text")
 
 
@@ -143,9 +132,17 @@ def _code_page(data: bytes) -> str:
 
     start = max(0, _first_high_byte(data) - 1024)
     sample = data[start : start + SAMPLE_BYTES]
-    best = from_bytes(sample, cp_isolation=_CODE_PAGES, preemptive_behaviour=False).best()
+    best = from_bytes(sample, cp_isolation=[*_LATIN, *_EAST_ASIAN, *_OTHERS], preemptive_behaviour=False).best()
     encoding = best.encoding if best else "cp1252"
-    return _western_or_central(sample) if encoding in ("cp1250", "cp1252", "iso8859_2") else encoding
+    doubtful = encoding in _LATIN or (encoding in _EAST_ASIAN and _single_letters(sample))
+    return _western_or_central(sample) if doubtful else encoding
+
+
+def _single_letters(sample: bytes) -> bool:
+    """Whether high bytes stand mostly alone between ASCII and in the range of accented letters: no East Asian text."""
+    runs = re.findall(rb"[\x80-\xff]+", sample)
+    letters = sum(byte >= 0xC0 for run in runs for byte in run)
+    return 2 * sum(len(run) == 1 for run in runs) > len(runs) and letters >= 0.8 * sum(map(len, runs))
 
 
 def _first_high_byte(data: bytes) -> int:

@@ -7,7 +7,8 @@ import re
 _LINE_ENDS = re.compile(r"\r\n?|[\v\f]")
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
-_SUSPECTS = re.compile(r"[\x00-\x08\x0b-\x1f\ud800-\udfff]")
+#: Looking for each of them alone is several times faster than one search for all.
+_RARE = "\r\v\f" + "".join(map(chr, (*range(9), *range(0x0E, 0x20))))
 
 
 def normalise(text: str) -> str:
@@ -15,8 +16,10 @@ def normalise(text: str) -> str:
 
     The result can always be encoded. Nothing else is changed, and a second pass changes nothing.
     """
-    if not _SUSPECTS.search(text):
-        return text
-    text = _LINE_ENDS.sub("\n", text)
-    text = _CONTROLS.sub("", text)
-    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+    if any(character in text for character in _RARE):
+        text = _CONTROLS.sub("", _LINE_ENDS.sub("\n", text))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+    return text

@@ -10,7 +10,7 @@ import pypdfium2.raw
 from thresher.errors import UnreadableError
 
 #: PDFium marks a hyphen that only breaks a word at a line's end; the word goes on behind it.
-_WORD_BREAK = re.compile("[\x02\ufffe]\r?\n?")
+_WORD_BREAK = re.compile("\ufffe\r?\n?")
 _NONCHARACTERS = re.compile("[\ufffe\uffff]")
 _REASONS = {
     pypdfium2.raw.FPDF_ERR_PASSWORD: "encrypted PDF; remove its password and try again",

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import thresher
 from thresher.documents.reading.framing import Decoder, FramingError, encode
 from thresher.errors import ThresherError
 
@@ -42,7 +41,7 @@ class ReadLimits:
 
 def worker_command() -> list[str]:
     """How a worker is started: this interpreter with this process's import path, without a ``__main__`` to import."""
-    package_home = str(Path(thresher.__file__).parent.parent)
+    package_home = str(Path(__file__).parents[3])
     bootstrap = "import sys; sys.path[:] = sys.argv[1:]; from thresher.documents.reading.worker import main; main()"
     return [sys.executable, "-P", "-c", bootstrap, *filter(None, sys.path), package_home]
 
