@@ -5,7 +5,7 @@ also separated by ``;``; ``:= name`` one of blocks separated by lines of ``~~~``
 its weight. A rule that appears again gets the new alternatives too. In an alternative:
 
 * ``{rule}`` expands a rule, ``{rule#1}`` gives the same text everywhere in one document, ``{rule.*}`` takes the
-  document's topic (``rule.food``); ``{^rule}`` capitalises, ``{!rule}`` upper-cases, ``{_rule}`` lower-cases;
+  document's topic (``rule.food``) or now and then ``rule.any``; ``{^rule}`` capitalises, ``{!rule}`` upper-cases, ``{_rule}`` lower-cases;
 * ``{a|b {rule}|}`` chooses, ``{?60:text}`` keeps the text in 60% of the cases;
 * ``{rule*2-4X}`` repeats, where X says how they are joined: nothing is a new line, ``_`` a blank, ``,`` a comma, ``&``
   an English list, ``/`` an empty line, ``-`` bullets, ``+`` numbers;
@@ -23,6 +23,7 @@ Part = Callable[["State"], str]
 Alternative = list["str | Part"]
 
 _REFERENCE = re.compile(r"([\^!_]?)(\w+(?:\.(?:\w+|\*))?)(?::([^#*]*))?(#\w+)?(?:\*(\d+)-(\d+)([_,&/+-]?))?")
+_GENERAL_SHARE = 0.35
 _JOINS = {"": "\n", "_": " ", ",": ", ", "/": "\n\n"}
 _CASES: dict[str, Callable[[str], str]] = {"^": lambda t: t[:1].upper() + t[1:], "!": str.upper, "_": str.lower}
 
@@ -86,7 +87,7 @@ class Grammar:
 
     def _weighted(self, name: str, text: str) -> Alternative:
         try:
-            return self._parse(text.replace("\\n", "\n"))
+            return self._parse(text.replace("\\n", "\n").replace("\\t", "\t"))
         except GrammarError as error:
             raise GrammarError(f"rule {name!r}: {error} in {text!r}") from error
 
@@ -132,7 +133,10 @@ class Grammar:
             if missing:
                 raise GrammarError(f"{name!r} lacks the topics {missing}")
             by_topic = {topic: self.rules[stem + topic] for topic in self._topics}
-            return lambda state: by_topic[state.topic](state)
+            general = self.rules.get(stem + "any")
+            return lambda state: (
+                general(state) if general and state.rng.random() < _GENERAL_SHARE else by_topic[state.topic](state)
+            )
         if name in self.rules:
             return self.rules[name]
         if name not in VALUES:

@@ -9,7 +9,7 @@ _HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 _BLANKS = re.compile(r"\n{3,}")
 _TABLE_RULE = re.compile(r"^\|[-| :]+\|$\n?", re.MULTILINE)
 _TABLE_ROW = re.compile(r"^\| ?(.*?) ?\|$", re.MULTILINE)
-_EMPHASIS = re.compile(r"\*\*|__|`")
+_EMPHASIS = re.compile(r"\*\*|`")
 
 
 def lay_out(text: str, rng: random.Random) -> str:
