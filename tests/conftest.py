@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -27,4 +28,4 @@ def examples() -> Path:
 @pytest.fixture(scope="session")
 def model() -> str:
     """The reference of the shipped model."""
-    return "demo"
+    return os.environ.get("THRESHER_TEST_MODEL", "demo")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from tests.conftest import PROJECT
+
 from thresher.tasks import load_task
 
 PAGES = sorted([PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")])
@@ -73,7 +73,11 @@ def test_the_page_of_commands_is_what_help_says(command: str) -> None:
     page = (PROJECT / "docs" / "command-line.md").read_text(encoding="utf-8")
     environment = os.environ | {"COLUMNS": "120", "TERM": "dumb", "NO_COLOR": "1"}
     shown = subprocess.run(
-        [sys.executable, "-m", "thresher", command, "--help"], capture_output=True, text=True, env=environment, check=True
+        [sys.executable, "-m", "thresher", command, "--help"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
     ).stdout
     lines = "\n".join(line.rstrip() for line in shown.strip().splitlines())
     assert lines in page, f"docs/command-line.md is out of date for {command}; its help is now:\n{lines}"

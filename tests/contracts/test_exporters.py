@@ -25,7 +25,7 @@ def read_back(file: Path) -> list[dict[str, Any]]:
         with file.open(encoding="utf-8", newline="") as stream:
             return list(csv.DictReader(stream))
     if file.suffix == ".jsonl":
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
     rows: list[dict[str, Any]] = pyarrow.parquet.read_table(file).to_pylist()
     return rows
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-
 from tests.pipeline.killed_run import BATCH_REQUESTS
+
 from thresher.jobs import JobView
 from thresher.types import Prediction
 
@@ -49,7 +49,9 @@ def test_twenty_kills_and_a_last_run_give_the_rows_of_an_uninterrupted_one(tmp_p
     inputs.mkdir()
     for number in range(DOCUMENTS):
         distinct = number - 1 if number % 50 == 0 else number  # a few duplicates
-        (inputs / f"{number:04}.txt").write_text(f"Document {distinct}. " + "A few words of text. " * (distinct % 37 + 1))
+        (inputs / f"{number:04}.txt").write_text(
+            f"Document {distinct}. " + "A few words of text. " * (distinct % 37 + 1)
+        )
     finish(start(inputs, tmp_path / "whole", tmp_path / "whole.log", model))
     expected = rows(tmp_path / "whole")
     distinct_contents = len({row.content_sha256 for row in expected})

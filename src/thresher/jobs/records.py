@@ -52,8 +52,8 @@ class ListedDocument:
 
     document_id: str
     source: str
-    size_bytes: int | None = None
-    mtime_ns: int | None = None
+    size_bytes: int
+    mtime_ns: int  # of the file, or of the table that the row is in
     gold: str | None = None
     content_sha256: str | None = None  # known at once for rows of tables
 

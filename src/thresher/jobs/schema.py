@@ -22,8 +22,8 @@ MIGRATIONS: tuple[str, ...] = (
         position INTEGER NOT NULL,             -- order of the listing
         listing INTEGER NOT NULL,              -- the listing that named it last
         source TEXT NOT NULL,
-        size_bytes INTEGER,                    -- NULL for a row of a table
-        mtime_ns INTEGER,
+        size_bytes INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,             -- of the file, or of the table that the row is in
         gold TEXT,
         content_sha256 BLOB,                   -- NULL until read
         unreadable_reason TEXT,

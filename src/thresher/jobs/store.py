@@ -141,12 +141,14 @@ class JobStore:
                     gold = excluded.gold, size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns,
                     content_sha256 = CASE
                         WHEN excluded.content_sha256 IS NOT NULL THEN excluded.content_sha256
-                        WHEN documents.source IS excluded.source AND documents.size_bytes IS excluded.size_bytes
-                            AND documents.mtime_ns IS excluded.mtime_ns THEN documents.content_sha256 END,
+                        WHEN documents.source = excluded.source AND documents.size_bytes = excluded.size_bytes
+                            AND documents.mtime_ns = excluded.mtime_ns THEN documents.content_sha256 END,
                     unreadable_reason = CASE
-                        WHEN documents.source IS excluded.source AND documents.size_bytes IS excluded.size_bytes
-                            AND documents.mtime_ns IS excluded.mtime_ns
-                            AND excluded.content_sha256 IS documents.content_sha256 THEN documents.unreadable_reason END
+                        WHEN documents.source = excluded.source AND documents.size_bytes = excluded.size_bytes
+                            AND documents.mtime_ns = excluded.mtime_ns
+                            AND (excluded.content_sha256 IS NULL
+                                OR excluded.content_sha256 IS documents.content_sha256)
+                            THEN documents.unreadable_reason END
                 WHERE documents.listing < excluded.listing
                 """,
                 rows,

@@ -14,11 +14,12 @@ from thresher.jobs.location import connect, existing_database, translated_errors
 from thresher.jobs.records import JobCounts, RunFacts
 from thresher.types import Prediction
 
-_DOCUMENTS = "documents AS d WHERE d.run_id = :run AND d.listing >= :listing"
-_JOINED = (
-    "documents AS d JOIN results AS r ON r.run_id = d.run_id AND r.content_sha256 = d.content_sha256 "
-    "WHERE d.run_id = :run AND d.listing >= :listing AND d.unreadable_reason IS NULL"
-)
+_GROUPS_QUERY = """
+SELECT r.question, r.status, r.label, COUNT(*)
+FROM documents AS d JOIN results AS r ON r.run_id = d.run_id AND r.content_sha256 = d.content_sha256
+WHERE d.run_id = :run AND d.listing >= :listing AND d.unreadable_reason IS NULL
+GROUP BY r.question, r.status, r.label
+"""
 _ROWS_QUERY = """
 SELECT d.document_id, d.source, d.gold, d.content_sha256, d.unreadable_reason,
        r.question, r.status, r.label, r.probability, r.probabilities, r.label_mass, r.expected,
@@ -78,26 +79,26 @@ class JobView:
                 self._connection.execute("ROLLBACK")
 
     def _counts(self) -> JobCounts:
-        documents, read, distinct, unreadable = self._one(
+        documents, read, distinct, unreadable = self._all(
             "SELECT COUNT(*), COUNT(d.content_sha256), COUNT(DISTINCT d.content_sha256), COUNT(d.unreadable_reason) "
-            f"FROM {_DOCUMENTS}"
-        )
-        done = self._one(f"SELECT COUNT(DISTINCT d.document_id) FROM {_JOINED}")[0]
+            "FROM documents AS d WHERE d.run_id = :run AND d.listing >= :listing"
+        )[0]
         questions = len(self.run.questions) if self.run else 1
-        statuses = dict(self._all(f"SELECT r.status, COUNT(*) FROM {_JOINED} GROUP BY r.status"))
-        if unreadable:
-            statuses["unreadable"] = unreadable * questions
+        statuses: dict[str, int] = {"unreadable": unreadable * questions} if unreadable else {}
         label_counts: dict[str, dict[str, int]] = {
             question: dict.fromkeys(labels, 0) for question, labels in (self.run.labels if self.run else {}).items()
         }
-        for question, label, count in self._all(
-            f"SELECT r.question, r.label, COUNT(*) FROM {_JOINED} AND r.label IS NOT NULL GROUP BY r.question, r.label"
-        ):
-            label_counts.setdefault(question, {})[label] = count
+        rows = 0
+        for question, status, label, count in self._all(_GROUPS_QUERY):
+            rows += count
+            statuses[status] = statuses.get(status, 0) + count
+            if label is not None:
+                label_counts.setdefault(question, {}).setdefault(label, 0)
+                label_counts[question][label] += count
         return JobCounts(
             documents=documents,
             duplicates=read - distinct,
-            left=documents - done - unreadable,
+            left=documents - rows // questions - unreadable,
             statuses=statuses,
             label_counts=label_counts,
         )
@@ -143,10 +144,6 @@ class JobView:
             truncated_tokens=truncated_tokens,
             error=error,
         )
-
-    def _one(self, sql: str) -> tuple[int, ...]:
-        row: tuple[int, ...] = self._connection.execute(sql, self._scope).fetchone()
-        return row
 
     def _all(self, sql: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql, self._scope).fetchall()

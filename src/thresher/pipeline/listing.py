@@ -60,12 +60,11 @@ def list_documents(store: JobStore, inputs: Inputs, progress: Progress, stop: th
 
 def _listed(items: Iterable[Item]) -> Iterator[ListedDocument]:
     for item in items:
-        is_file = item.path is not None
         yield ListedDocument(
             document_id=item.document_id,
             source=item.source,
-            size_bytes=item.size_bytes if is_file else None,
-            mtime_ns=item.mtime_ns if is_file else None,
+            size_bytes=item.size_bytes,
+            mtime_ns=item.mtime_ns,
             gold=item.gold,
             content_sha256=None if item.text is None else hash_text(item.text),
         )

@@ -97,9 +97,11 @@ class _Pass:
             before = self._counts()
             counts = self._score(before)
             interrupted = self._stop.is_set()
-            if not interrupted:
+            after = self._counts()
+            if after.left and not interrupted:
                 self._store.finish_listing()
-        return Run(self._store.folder, self._summary(before, self._counts(), counts, interrupted=interrupted))
+                after = self._counts()
+        return Run(self._store.folder, self._summary(before, after, counts, interrupted=interrupted))
 
     def _score(self, before: JobCounts) -> ScoringCounts:
         under_way = ContentsUnderWay(self._store)
