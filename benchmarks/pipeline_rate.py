@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from benchmarks.machine import save
 
 import thresher
+from benchmarks.machine import save
 from thresher.models import open_model, resolve
 
 _BATCH = 256

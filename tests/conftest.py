@@ -9,6 +9,8 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED_DATA = PROJECT.parent / "shared" / "data"
+#: The model that tests use: the shipped one, unless another is to be tried.
+MODEL = os.environ.get("THRESHER_TEST_MODEL", "demo")
 
 
 @pytest.fixture(scope="session")
@@ -28,4 +30,4 @@ def examples() -> Path:
 @pytest.fixture(scope="session")
 def model() -> str:
     """The reference of the shipped model."""
-    return os.environ.get("THRESHER_TEST_MODEL", "demo")
+    return MODEL

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Thresher
 
+from tests.cli.conftest import Thresher
 from thresher.jobs import JobView
 from thresher.types import Prediction
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
+
 from tests.cli.conftest import Outcome, Thresher
 from tests.pipeline.killed_run import BATCH_REQUESTS
-
 from thresher.jobs import JobView
 
 FIELDS = {

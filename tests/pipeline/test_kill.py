@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.pipeline.killed_run import BATCH_REQUESTS
 
+from tests.pipeline.killed_run import BATCH_REQUESTS
 from thresher.jobs import JobView
 from thresher.types import Prediction
 

@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
-        result = app(arguments, standalone_mode=True)
+        result = app(arguments, prog_name="thresher", standalone_mode=True)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_COULD_NOT_RUN
     except UsageError as error:

@@ -17,20 +17,17 @@ from thresher.types import Prediction
 #: A run of up to this many documents is printed document by document, a larger one by labels only.
 _ROWS_PRINTED = 100
 
-_SOURCE, _MODEL, _LIMITS, _OUTPUT = "Documents", "Task and model", "Size and speed", "Job and results"
-
 
 def command(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Files, folders, globs; .jsonl and .csv named here are tables."),
+        typer.Argument(metavar="INPUT", help="Files, folders, globs; .jsonl and .csv named here are tables."),
     ],
     model: Annotated[
         str,
         typer.Option(
             metavar="REF",
             help="'demo' (shipped with Thresher), a .gguf file, or owner/repo[:QUANT] on the hub.",
-            rich_help_panel=_MODEL,
         ),
     ],
     task: Annotated[
@@ -81,9 +78,12 @@ def command(
     device: Annotated[str | None, typer.Option(metavar="D", help="Where the engine computes: cpu or gpu.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Give every document its label and its exact probability, safely stored.
+    """Give every document its label.
 
-    Example: thresher classify inbox/ --labels invoice,contract,other --model demo
+    Each document gets its label and the exact probabilities of all labels, or its failure with the reason, on the disk
+    as the run goes. Running the same command again resumes it. Ctrl-C finishes the batch in flight first.
+
+    Example: thresher classify inbox/ --labels invoice,contract,other --model demo --out labels.csv
     """
     if out is not None:
         check_target(out, overwrite=overwrite)

@@ -14,7 +14,10 @@ from thresher.engines import availability
 def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """List the engines, whether each can run on this machine, and if not, why."""
+    """List the engines.
+
+    For each, whether it can run on this machine, and if not, why.
+    """
     found = availability()
     if as_json:
         print_json({"engines": [asdict(engine) for engine in found]})

@@ -16,7 +16,11 @@ def command(
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The file to write: .csv, .jsonl or .parquet.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
 ) -> None:
-    """Write every row of a job's latest run to a file: predictions and failures with their reasons."""
+    """Write a job's rows to a file.
+
+    Every finished row of the latest run: predictions, and failures with their reasons. The file appears complete or not
+    at all.
+    """
     with JobView.open(job) as view:
         rows = export(view, to, overwrite=overwrite)
         left = view.counts().left

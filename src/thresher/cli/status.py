@@ -15,7 +15,10 @@ def command(
     job: Annotated[Path, typer.Argument(metavar="JOB", help="The job's folder, as classify printed it.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Say what of a job's latest run is done, failed and left; also while it runs."""
+    """Say where a job stands.
+
+    What of its latest run is done, failed and left; also while it runs.
+    """
     with JobView.open(job) as view:
         run, counts = view.run, view.counts()
     if as_json:
