@@ -35,7 +35,7 @@ TOPICS = [
 ]
 LANGUAGES = ("de", "fr", "es")
 _FOREIGN_SHARE = 0.12
-_STRETCHES = (1,) * 24 + (2,) * 10 + (3,) * 4 + (5, 8)
+_STRETCHES = (1,) * 22 + (2,) * 10 + (3,) * 5 + (6, 12, 20)
 _WRAPPED_SHARE = 0.07
 
 _HERE = Path(__file__).parent

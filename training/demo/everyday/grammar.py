@@ -5,11 +5,12 @@ also separated by ``;``; ``:= name`` one of blocks separated by lines of ``~~~``
 its weight. A rule that appears again gets the new alternatives too. In an alternative:
 
 * ``{rule}`` expands a rule, ``{rule#1}`` gives the same text everywhere in one document, ``{rule.*}`` takes the
-  document's topic (``rule.food``) or now and then ``rule.any``; ``{^rule}`` capitalises, ``{!rule}`` upper-cases, ``{_rule}`` lower-cases;
+  document's topic (``rule.food``) or now and then ``rule.any``; ``{^rule}`` capitalises, ``{!rule}`` upper-cases and
+  ``{_rule}`` lower-cases;
 * ``{a|b {rule}|}`` chooses, ``{?60:text}`` keeps the text in 60% of the cases;
 * ``{rule*2-4X}`` repeats, where X says how they are joined: nothing is a new line, ``_`` a blank, ``,`` a comma, ``&``
   an English list, ``/`` an empty line, ``-`` bullets, ``+`` numbers;
-* ``{n:2-40}``, ``{money:10-900}``, ``{id:@@-####}``, ``{date}`` and the others of ``values.py`` compute a value.
+* ``{n:2-40}``, ``{money:10-900}``, ``{id:@@-9999}``, ``{date}`` and the others of ``values.py`` compute a value.
 """
 
 import random
@@ -209,8 +210,12 @@ def _repeated(part: Part, low: int, high: int, join: str) -> Part:
     stretches = high > 2 and join not in (",", "&")
 
     def repeat(state: State) -> str:
-        wanted = (low + int(state.rng.random() * (high - low + 1))) * (state.stretch if stretches else 1)
+        wanted = low + int(state.rng.random() * (high - low + 1))
+        stretch = state.stretch
+        if stretches and stretch > 1:  # the outermost list grows: more sections, each of usual length
+            wanted, state.stretch = wanted * stretch, 1
         texts = list(dict.fromkeys(part(state) for _ in range(wanted)))
+        state.stretch = stretch
         if join == "-":
             return "\n".join(state.style.bullet + text for text in texts)
         if join == "+":

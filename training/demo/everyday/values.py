@@ -85,6 +85,7 @@ class Style:
     date_form: int
     currency: str
     comma: bool
+    thousands: str
     bullet: str
     number_mark: str
     year: int
@@ -98,6 +99,7 @@ def make_style(rng: random.Random, language: str) -> Style:
         date_form=rng.randrange(_DATE_FORMS),
         currency=rng.choice(_CURRENCIES) if language == "en" else rng.choice(("{} €", "€ {}", "{} EUR")),
         comma=language != "en",
+        thousands=rng.choice((",", ",", ",", "", " ", "'")),
         bullet=rng.choice(("- ", "- ", "* ", "• ", "", "– ", "  - ")),
         number_mark=rng.choice((".", ".", ")", ":", " -")),
         year=rng.randint(2009, 2027),
@@ -126,6 +128,8 @@ def _money(argument: str | None) -> Value:
         text = f"{value:,.0f}" if rng.random() < 0.2 else f"{value:,.2f}"
         if style.comma:
             text = text.translate({44: ".", 46: ","})
+        elif style.thousands != ",":
+            text = text.replace(",", style.thousands)
         return style.currency.format(text)
 
     return amount
