@@ -32,6 +32,9 @@ _EAST_ASIAN = ("cp932", "euc_jp", "gb18030", "big5", "cp949")
 _OTHERS = ("cp1251", "koi8_r", "cp866", "iso8859_5", "cp1253", "cp1254", "cp1255", "cp1256", "cp850")
 _ISO_2022_JP = re.compile(rb"\x1b(?:\$[@B]|\([BJI])")
 _CONTROLS = bytes(set(range(1, 0x20)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
+#: In cp1252: accented letters; and quotes, dashes, currency, degree and the like.
+_CP1252_LETTERS = bytes(range(0xC0, 0x100))
+_CP1252_MARKS = "€…‘’“”•–—™£§©«®°²³µ·»½".encode("cp1252")
 _NOT_LATIN = bytes(range(0x80))
 #: Letters of Central European languages that Western texts in cp1252 hardly ever hold (there they are marks).
 _CENTRAL_CP1250 = b"\x9a\x9c\x9d\x9e\x9f\xb3\xb9\xba\xbe\xfe"
@@ -73,12 +76,19 @@ def detect(data: bytes) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return encoding
-    if b"\0" in data and (wide := _wide_encoding(data)):
+    if b"\0" in data and not _stray_nuls(data) and (wide := _wide_encoding(data)):
         return wide
     _refuse_binary(data)
     if b"\x1b" in data and _ISO_2022_JP.search(data):
         return "iso2022_jp_2"
     return "utf-8" if _is_utf_8(data) else _code_page(data)
+
+
+def _stray_nuls(data: bytes) -> bool:
+    """Whether the NULs are a few in what is UTF-8 without them."""
+    sample = data[:SAMPLE_BYTES]
+    rest = sample.translate(None, b"\0")
+    return len(sample) - len(rest) <= _LARGEST_NUL_SHARE * len(sample) and not _has_controls(rest) and _is_utf_8(rest)
 
 
 def _wide_encoding(data: bytes) -> str | None:
@@ -108,9 +118,13 @@ def _reads_well(sample: bytes, encoding: str) -> bool:
 
 def _refuse_binary(data: bytes) -> None:
     sample = data[:SAMPLE_BYTES]
-    controls = len(sample) - len(sample.translate(None, _CONTROLS))
-    if controls > max(1, _LARGEST_CONTROL_SHARE * len(sample)) or sample.count(0) > _LARGEST_NUL_SHARE * len(sample):
+    if _has_controls(sample) or sample.count(0) > _LARGEST_NUL_SHARE * len(sample):
         raise UnreadableError("binary data, not text")
+
+
+def _has_controls(sample: bytes) -> bool:
+    controls = len(sample) - len(sample.translate(None, _CONTROLS))
+    return controls > max(1, _LARGEST_CONTROL_SHARE * len(sample))
 
 
 def _is_utf_8(data: bytes) -> bool:
@@ -134,15 +148,19 @@ def _code_page(data: bytes) -> str:
     sample = data[start : start + SAMPLE_BYTES]
     best = from_bytes(sample, cp_isolation=[*_LATIN, *_EAST_ASIAN, *_OTHERS], preemptive_behaviour=False).best()
     encoding = best.encoding if best else "cp1252"
-    doubtful = encoding in _LATIN or (encoding in _EAST_ASIAN and _single_letters(sample))
-    return _western_or_central(sample) if doubtful else encoding
+    if encoding in _LATIN or _sprinkled(
+        sample, _CP1252_MARKS if encoding in _OTHERS else _CP1252_MARKS + _CP1252_LETTERS
+    ):
+        return _western_or_central(sample)
+    return encoding
 
 
-def _single_letters(sample: bytes) -> bool:
-    """Whether high bytes stand mostly alone between ASCII and in the range of accented letters: no East Asian text."""
+def _sprinkled(sample: bytes, expected: bytes) -> bool:
+    """Whether high bytes stand mostly alone between ASCII and are those expected: a Western text, whatever was guessed."""
     runs = re.findall(rb"[\x80-\xff]+", sample)
-    letters = sum(byte >= 0xC0 for run in runs for byte in run)
-    return 2 * sum(len(run) == 1 for run in runs) > len(runs) and letters >= 0.8 * sum(map(len, runs))
+    alone = sum(len(run) == 1 for run in runs)
+    unexpected = sum(len(run.translate(None, expected)) for run in runs)
+    return 2 * alone > len(runs) and unexpected <= 0.1 * sum(map(len, runs))
 
 
 def _first_high_byte(data: bytes) -> int:

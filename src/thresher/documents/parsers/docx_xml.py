@@ -71,8 +71,9 @@ class PartReader:
             self._rows.append([])
         elif name == "w:tc":
             self._cells.append([])
-        elif name in _NOTES and attributes.get("w:type", "normal") == "normal":
-            self._note = (_NOTES[name], attributes.get("w:id", ""))
+        elif name in _NOTES:
+            separator = attributes.get("w:type", "normal") != "normal"
+            self._note = None if separator else (_NOTES[name], attributes.get("w:id", ""))
         elif name in _REFERENCES:
             note = self._known_notes.get((_REFERENCES[name], attributes.get("w:id", "")))
             self._references.extend([note] if note else [])
@@ -94,9 +95,10 @@ class PartReader:
             (self._rows[-1] if self._rows else self._lines).append(" ".join(cell).replace("\n", " "))
         elif name == "w:tr":
             self._emit("\t".join(self._rows.pop()))
-        elif name in _NOTES and self._note:
-            self.notes[self._note] = self.text()
-            self._lines, self._note = [], None
+        elif name in _NOTES:
+            if self._note:
+                self.notes[self._note] = self.text()
+            self._lines = []
 
     def characters(self, text: str) -> None:
         """Character data of the open element."""

@@ -79,16 +79,18 @@ def _look_at(given: str) -> _Place:
 
 def _names(places: Sequence[_Place]) -> list[str]:
     """The last part of each path, and as many parents before it as tell it from the others."""
-    parts = [Path(os.path.abspath(path)).parts[1:] for _, _, path, _ in places]  # noqa: PTH100 - also drops ".."
-    depths = [1] * len(parts)
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    paths = [os.path.abspath(path) for _, _, path, _ in places]  # noqa: PTH100 - also drops ".."
+    for path, (given, _, _, pattern) in zip(paths, places, strict=True):
+        if (path, pattern) in seen:
+            raise InputError(f"{given} is given twice; name each input once")
+        seen.add((path, pattern))
+    depths = dict.fromkeys(paths, 1)  # globs may start from one folder
     while True:
-        names = ["/".join(part[-depth:]) for part, depth in zip(parts, depths, strict=True)]
-        repeated = {name for name, count in Counter(names).items() if count > 1}
+        names = {path: "/".join(Path(path).parts[1:][-depth:]) for path, depth in depths.items()}
+        counts = Counter(names.values())
+        repeated = [path for path, name in names.items() if counts[name] > 1]
         if not repeated:
-            return [printable(name) for name in names]
-        for index, name in enumerate(names):
-            if name not in repeated:
-                continue
-            if depths[index] > len(parts[index]):
-                raise InputError(f"{places[index][0]} is given twice; name each input once")
-            depths[index] += 1
+            return [printable(names[path]) for path in paths]
+        for path in repeated:
+            depths[path] += 1

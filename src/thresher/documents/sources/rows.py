@@ -15,6 +15,7 @@ from thresher.errors import InputError, UnreadableError
 
 #: A longer row (or line of one) is a problem of that row.
 MAX_ROW_CHARACTERS = 16 * 1024 * 1024
+_TOO_LONG = f"a line is longer than {MAX_ROW_CHARACTERS:,} characters"
 _DELIMITERS = ",;\t"
 
 
@@ -42,14 +43,19 @@ def _lines(file: io.TextIOWrapper) -> Iterator[str | None]:
         if len(line) < MAX_ROW_CHARACTERS or line.endswith("\n"):
             yield line
             continue
-        while (rest := file.readline(MAX_ROW_CHARACTERS)) and not rest.endswith("\n"):
-            pass
+        _pass_over_line(file)
         yield None
+
+
+def _pass_over_line(file: io.TextIOWrapper) -> None:
+    """Read up to the end of a line without keeping it."""
+    while (rest := file.readline(MAX_ROW_CHARACTERS)) and not rest.endswith(("\n", "\r")):
+        pass
 
 
 def _json_row(number: int, line: str | None) -> Row:
     if line is None:
-        return Row(number=number, problem=f"row {number} is longer than {MAX_ROW_CHARACTERS:,} characters")
+        return Row(number=number, problem=f"row {number}: {_TOO_LONG}")
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -82,7 +88,7 @@ def _names(record: Sequence[str]) -> list[str]:
 
 def _csv_row(number: int, record: list[str] | csv.Error, header: Sequence[str], wanted: int) -> Row:
     if isinstance(record, csv.Error):
-        return Row(number=number, problem=f"row {number}: {record} (a quote that is not closed?)")
+        return Row(number=number, problem=f"row {number}: {record}")
     fields = dict(zip(header, record, strict=False))
     size = sum(map(len, record))
     if any(record[len(header) :]):
@@ -108,7 +114,7 @@ def _records(file: io.TextIOWrapper) -> Iterator[list[str] | csv.Error]:
             yield error
             continue
         if lines.ended:  # the reader went on looking for the end of this record
-            yield csv.Error("the file ends within it")
+            yield csv.Error("the file ends within it; is a quote not closed?")
         elif record:
             yield record
 
@@ -134,6 +140,9 @@ class _Lines:
         if not line:
             self.ended = True
             raise StopIteration
+        if len(line) >= MAX_ROW_CHARACTERS and not line.endswith(("\n", "\r")):
+            _pass_over_line(self._file)
+            raise csv.Error(_TOO_LONG)
         return line
 
 

@@ -34,9 +34,7 @@ def docx(body: str, parts: Mapping[str, str] | None = None, head: str = "") -> b
         main = f"<Relationship Id='r1' Type='{_OFFICE}/officeDocument' Target='word/document.xml'/>"
         archive.writestr("_rels/.rels", f"<Relationships xmlns='{_PACKAGE}'>{main}</Relationships>")
         archive.writestr("word/document.xml", word_part("document", f"<w:body>{body}</w:body>", head))
-        archive.writestr(
-            "word/_rels/document.xml.rels", f"<Relationships xmlns='{_PACKAGE}'>{links}</Relationships>"
-        )
+        archive.writestr("word/_rels/document.xml.rels", f"<Relationships xmlns='{_PACKAGE}'>{links}</Relationships>")
         for kind, xml in others.items():
             archive.writestr(f"word/{kind}.xml", xml)
     return buffer.getvalue()

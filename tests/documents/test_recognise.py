@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+
+from tests.support.document_files import docx, paragraph, pdf
+from thresher.documents import FORMATS, describe_formats
+from thresher.documents.parsers.recognise import DOCX, recognise
+from thresher.documents.reading.worker import parse_document
+from thresher.errors import UnreadableError
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
+
+
+def archive_of(*members: tuple[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "PNG image"),
+        (b"\xff\xd8\xff\xe0" + bytes(20), "JPEG image"),
+        (b"GIF89a" + bytes(20), "GIF image"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "WAV audio"),
+        (b"\xff\xfb\x90\x64" + bytes(20), "MP3 audio"),
+        (b"\0\0\0\x18ftypmp42" + bytes(9), "MP4"),
+        (b"{\\rtf1\\ansi hello}", "RTF"),
+        (b"\x1f\x8b\x08" + bytes(9), "gzip archive"),
+        (b"\x7fELF\2\1" + bytes(9), "program"),
+        (b"MZ\x90\0\3" + bytes(60), "program"),
+        (b"SQLite format 3\0", "SQLite database"),
+        (b"GGUF\3\0\0\0", "GGUF model"),
+        (b"PAR1\x15\0", "Parquet"),
+        (archive_of(("xl/workbook.xml", "")), r"Excel \(XLSX\)"),
+        (archive_of(("ppt/presentation.xml", "")), r"PowerPoint \(PPTX\)"),
+        (archive_of(("mimetype", "application/epub+zip"), ("x", "")), "EPUB"),
+        (archive_of(("mimetype", "application/vnd.oasis.opendocument.text")), r"OpenDocument text \(ODT\)"),
+        (archive_of(("a.txt", "hello")), "zip archive"),
+        (OLE + "WordDocument".encode("utf-16-le"), r"Word 97 \(DOC\)"),
+        (OLE + "Workbook".encode("utf-16-le"), r"Excel 97 \(XLS\)"),
+        (OLE + "__substg1.0_".encode("utf-16-le"), r"Outlook mail \(MSG\)"),
+        (OLE, "OLE container"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.txt", "a.pdf", "a"])
+def test_what_is_not_read_is_named(data: bytes, kind: str, name: str) -> None:
+    with pytest.raises(UnreadableError, match=f"{kind}.* files are not supported"):
+        recognise(data, name)
+
+
+def test_an_encrypted_docx_is_an_ole_file() -> None:
+    with pytest.raises(UnreadableError, match="encrypted Office file"):
+        recognise(OLE + "EncryptedPackage".encode("utf-16-le"), "a.docx")
+
+
+def test_a_cut_docx() -> None:
+    with pytest.raises(UnreadableError, match="broken zip container"):
+        recognise(docx(paragraph("x"))[:-30], "a.docx")
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "media_type"),
+    [
+        (b"plain words", "notes.txt", "text/plain"),
+        (b"plain words", "README", "text/plain"),
+        (b"plain words", "really-text.pdf", "text/plain"),
+        (b"int main() {}", "main.c", "text/plain"),
+        (b"# Title", "A.MD", "text/markdown"),
+        (b"{}", "a.ipynb", "application/json"),
+        (b"<rss/>", "a.xml", "application/xml"),
+        (b"  <!DOCTYPE html><p>x", "saved.txt", "text/html"),
+        (b"\xef\xbb\xbf<!-- c --><HTML lang=en>", "x", "text/html"),
+        (b"<?xml version='1.0'?>\n<html xmlns='x'>", "x.xml", "text/html"),
+        (b"<htmlish>", "x", "text/plain"),
+        (pdf(["x"]), "x.txt", "application/pdf"),
+        (b"garbage before\n" + pdf(["x"]), "x", "application/pdf"),
+        (docx(paragraph("x")), "x.zip", DOCX),
+        (b"BM is how this text begins", "x", "text/plain"),
+        (b"MZ too", "x", "text/plain"),
+    ],
+)
+def test_kinds(data: bytes, name: str, media_type: str) -> None:
+    assert recognise(data, name) == media_type
+
+
+def test_binary_named_txt() -> None:
+    with pytest.raises(UnreadableError, match="binary data, not text"):
+        parse_document(bytes(range(256)) * 4, "a.txt")
+
+
+def test_mail_is_read_as_it_stands_unless_it_is_wrapped() -> None:
+    head = "From: a@example.org\r\nSubject: Rent\r\n"
+    assert "The rent" in parse_document(f"{head}\r\nThe rent is due.".encode(), "a.eml")[1]
+    wrapped = f"{head}Content-Transfer-Encoding: BASE64\r\n\r\nVGhlIHJlbnQ=".encode()
+    with pytest.raises(UnreadableError, match="mail with base64 parts"):
+        parse_document(wrapped, "a.eml")
+    assert "VGhl" in parse_document(wrapped, "a.txt")[1]
+
+
+def test_formats_are_described() -> None:
+    table = describe_formats()
+    assert all(known.name in table and known.media_type in table for known in FORMATS)
+    extensions = [extension for known in FORMATS for extension in known.extensions]
+    assert len(extensions) == len(set(extensions))
