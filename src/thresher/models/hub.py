@@ -1,7 +1,7 @@
 """Models on the hub: which files, whether they fit the disk, and where they lie afterwards.
 
-The files go to the hub library's own cache (``HF_HOME``), so that other programs find them and what they fetched is found
-here. The library gives metadata, addresses and authentication; the bytes are fetched by
+The files go to the hub library's own cache (``HF_HOME``), so that other programs find them and what they fetched is
+found here. The library gives metadata, addresses and authentication; the bytes are fetched by
 :mod:`~thresher.models.download`, because the library's own download begins anew after an interruption.
 """
 
@@ -72,7 +72,7 @@ def fetch(
         return _from_cache(repository, quantization, reference, settings, "the network is not to be used")
     try:
         listing = _list_repository(repository, settings)
-    except HTTP_ERROR as error:
+    except (HTTP_ERROR, OfflineModeIsEnabled) as error:
         return _from_cache(repository, quantization, reference, settings, _unreachable(settings, error))
     model = choose(repository, list(listing.files), quantization)
     _fetch_missing(repository, model, listing, settings, progress)
@@ -80,7 +80,7 @@ def fetch(
         paths = [_linked(repository, path, settings) for path in model.files]
     except (HTTP_ERROR, OSError) as error:
         raise ModelDownloadError(f"{repository}: {_unreachable(settings, error)}") from error
-    return _model_files(reference, repository, paths)
+    return _model_files(reference, paths)
 
 
 def _list_repository(repository: str, settings: HubSettings) -> _Listing:
@@ -110,9 +110,7 @@ def _fetch_missing(
 ) -> None:
     absent = [path for path in model.files if path not in listing.files]
     if absent:
-        raise ModelNotFoundError(
-            f"{repository}: the repository lacks {len(absent)} shards of the model: {absent[0]}, ..."
-        )
+        raise ModelNotFoundError(f"{repository}: the repository lacks {len(absent)} of the model's shards: {absent[0]}")
     blobs = settings.cache_folder / repo_folder_name(repo_id=repository, repo_type="model") / "blobs"
     downloads = [
         Download(
@@ -142,7 +140,7 @@ def _check_disk(repository: str, needed: int, folder: Path) -> None:
 
 
 def _linked(repository: str, path: str, settings: HubSettings) -> Path:
-    """Where the cache has ``path``; links a downloaded blob under its name, and fetches a small file that is no blob."""
+    """Where the cache has ``path``; links a downloaded blob under its name, and fetches a file that is no blob."""
     return Path(
         hf_hub_download(
             repository, path, revision=_REVISION, endpoint=settings.endpoint, cache_dir=settings.cache_folder
@@ -173,10 +171,10 @@ def _from_cache(
     missing = [path for path in model.files if path not in cached]
     if missing:
         raise ModelDownloadError(f"{repository}: {reason}, and the cache lacks the shard {missing[0]}; {remedy}")
-    return _model_files(reference, repository, [snapshot / path for path in model.files])
+    return _model_files(reference, [snapshot / path for path in model.files])
 
 
-def _model_files(reference: str, repository: str, paths: Sequence[Path]) -> ModelFiles:
+def _model_files(reference: str, paths: Sequence[Path]) -> ModelFiles:
     first = paths[0]
     return ModelFiles(reference=reference, name=model_name(first.name), path=first, shards=tuple(paths))
 
