@@ -54,19 +54,15 @@ class Engine(Protocol):
     def info(self) -> EngineInfo:
         """What the engine is and can do; does not change while it is open."""
 
-
     @property
     def tokenizer(self) -> Tokenizer:
         """The model's own; may be used beside ``score``, from another thread."""
 
-
     def score(self, requests: Sequence[Request]) -> Iterator[Scores]:
         """One ``Scores`` per request. Raises ``EngineError`` when the engine is closed or cannot go on."""
 
-
     def close(self) -> None:
         """Give everything back."""
-
 
     def __enter__(self) -> Self: ...
 

@@ -14,6 +14,7 @@ from thresher.errors import EngineCapacityError, EngineError
 
 #: Values of ``enum ggml_type``.
 F32, F16 = 0, 1
+_FLASH_ATTENTION_OFF = 0
 
 Logits = npt.NDArray[np.float32]
 
@@ -72,7 +73,9 @@ class Context:
         params.n_seq_max = shape.sequences
         params.n_threads = params.n_threads_batch = shape.threads
         params.type_k = params.type_v = shape.kv_type
-        params.kv_unified = True
+        params.kv_unified = True  # forks share the prefix's cells, and few documents at a time keep attention narrow
+        if shape.kv_type == F32 and hasattr(params, "flash_attn_type"):
+            params.flash_attn_type = _FLASH_ATTENTION_OFF  # it would round keys and values to half precision
         if hasattr(params, "n_outputs_max"):  # bounds the buffer of logits, which is large with large vocabularies
             params.n_outputs_max = shape.largest_outputs
         self._binding.log.clear()
@@ -142,9 +145,9 @@ class Context:
         """Empty one sequence."""
         self._call.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
-    def clear(self) -> None:
-        """Empty all sequences."""
-        self._call.llama_memory_clear(self._memory, False)
+    def clear(self, *, overwrite: bool = False) -> None:
+        """Empty all sequences. ``overwrite`` also the values, which may be NaN: zero times NaN would reach others."""
+        self._call.llama_memory_clear(self._memory, overwrite)
 
     def close(self) -> None:
         """Free the memory. Safe to call twice."""

@@ -80,16 +80,17 @@ class LlamaCppEngine:
         return PackLimits(tokens=self._limits.tokens, documents=max(1, spare), padding_share=self._limits.padding_share)
 
     def _score_pack(self, prompt: Prompt, requests: Sequence[Request]) -> Iterator[Scores]:
+        """Score together; where anything goes wrong, each alone, so that only those at fault fail."""
         try:
             prefix_computed, readings = self._read(prompt, requests)
         except (DecodeError, EngineCapacityError) as error:
-            if len(requests) == 1:
-                failure = Failure(status="engine_error", reason=str(error))
-                yield Scores(request_id=requests[0].request_id, failure=failure)
+            prefix_computed, readings = 0, [Reading(error=str(error)) for _ in requests]
+        if any(reading.error is not None for reading in readings):
+            self._session.reset()
+            if len(requests) > 1:
+                for request in requests:
+                    yield from self._score_pack(prompt, [request])
                 return
-            for request in requests:
-                yield from self._score_pack(prompt, [request])
-            return
         for request, reading in zip(requests, readings, strict=True):
             yield _scores(request, reading, prefix_computed)
             prefix_computed = 0
@@ -133,14 +134,13 @@ def _ending_tokens(prompt: Prompt) -> int:
 
 
 def _scores(request: Request, reading: Reading, prefix_computed: int) -> Scores:
-    prefix = len(request.prompt.prefix_tokens)
-    computed, cached = reading.decoded_tokens + prefix_computed, prefix - prefix_computed
+    computed = reading.decoded_tokens + prefix_computed
     if reading.error is not None:
         failure = Failure(status="engine_error", reason=reading.error)
-        return Scores(request_id=request.request_id, failure=failure, computed_tokens=computed, cached_tokens=cached)
+        return Scores(request_id=request.request_id, failure=failure, computed_tokens=computed)
     return Scores(
         request_id=request.request_id,
         answers=tuple(reading.answers),
         computed_tokens=computed,
-        cached_tokens=cached,
+        cached_tokens=len(request.prompt.prefix_tokens) - prefix_computed,
     )

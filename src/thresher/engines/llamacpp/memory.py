@@ -30,6 +30,7 @@ class ModelMemory:
     kv_elements: int  # per token, keys and values of all layers
     state_bytes: int  # per sequence, of recurrent layers
     activation_elements: int  # per token of a micro-batch
+    heads: int  # of queries
     vocabulary_size: int
 
     def context_bytes(self, shape: Shape) -> int:
@@ -45,8 +46,10 @@ class ModelMemory:
         return (free_bytes - fixed) // self._bytes_per_cell(shape)
 
     def _bytes_per_cell(self, shape: Shape) -> int:
-        """Keys and values, and its column of the attention mask (float16)."""
-        return self.kv_elements * (4 if shape.kv_type == F32 else 2) + 2 * shape.micro_batch
+        """Keys and values, its column of the attention mask and, without flash attention, of the scores."""
+        if shape.kv_type == F32:
+            return 4 * self.kv_elements + 4 * shape.micro_batch * (1 + 2 * self.heads)
+        return 2 * self.kv_elements + 2 * shape.micro_batch
 
 
 def model_memory(headers: Sequence[GgufHeader]) -> ModelMemory:
@@ -55,13 +58,13 @@ def model_memory(headers: Sequence[GgufHeader]) -> ModelMemory:
     tensors = [tensor for header in headers for tensor in header.tensors]
     architecture = first.require("general.architecture", str)
     hidden = first.require(f"{architecture}.embedding_length", int)
-    feed_forward = first.metadata.get(f"{architecture}.feed_forward_length", 4 * hidden)
-    widest = max(map(_number, feed_forward)) if isinstance(feed_forward, tuple) else _number(feed_forward)
+    widest = max(_numbers(first.metadata.get(f"{architecture}.feed_forward_length", 4 * hidden)))
     return ModelMemory(
         weights_bytes=sum(tensor.size_bytes for tensor in tensors),
         kv_elements=_kv_elements(first, tensors, architecture),
         state_bytes=_state_bytes(first, tensors, architecture),
         activation_elements=_LIVE_ACTIVATIONS * (hidden + widest),
+        heads=max(_numbers(first.metadata.get(f"{architecture}.attention.head_count", 1))),
         vocabulary_size=len(first.require("tokenizer.ggml.tokens", tuple)),
     )
 
@@ -71,14 +74,13 @@ def _kv_elements(header: GgufHeader, tensors: Sequence[TensorInfo], architecture
     separate = sum(tensor.shape[-1] for tensor in tensors if tensor.name.endswith(_KEY_TENSORS))
     if separate:
         return separate
-    heads = header.get(f"{architecture}.attention.head_count", int, 1)
-    kv_heads = header.metadata.get(f"{architecture}.attention.head_count_kv", heads)
+    heads = max(_numbers(header.metadata.get(f"{architecture}.attention.head_count", 1)))
+    kv_heads = _numbers(header.metadata.get(f"{architecture}.attention.head_count_kv", heads))
+    layers = header.require(f"{architecture}.block_count", int)
     size = header.require(f"{architecture}.embedding_length", int) // max(1, heads)
     key = header.get(f"{architecture}.attention.key_length", int, size)
     value = header.get(f"{architecture}.attention.value_length", int, size)
-    layers = header.require(f"{architecture}.block_count", int)
-    total_heads = sum(map(_number, kv_heads)) if isinstance(kv_heads, tuple) else _number(kv_heads) * layers
-    return total_heads * (key + value)
+    return (sum(kv_heads) if len(kv_heads) > 1 else kv_heads[0] * layers) * (key + value)
 
 
 def _state_bytes(header: GgufHeader, tensors: Sequence[TensorInfo], architecture: str) -> int:
@@ -89,8 +91,10 @@ def _state_bytes(header: GgufHeader, tensors: Sequence[TensorInfo], architecture
     return sum(4 * (inner * state + (tensor.shape[0] - 1) * math.prod(tensor.shape[1:])) for tensor in convolutions)
 
 
-def _number(value: Value) -> int:
-    return value if isinstance(value, int) else 0
+def _numbers(value: Value) -> list[int]:
+    """A figure that some models give per layer."""
+    values = value if isinstance(value, tuple) else (value,)
+    return [number for number in values if isinstance(number, int)] or [0]
 
 
 def available_bytes() -> int:

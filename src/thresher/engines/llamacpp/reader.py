@@ -62,19 +62,22 @@ class Reader:
     def __init__(self, context: Context, *, keeps_state: bool) -> None:
         self._context = context
         self._keeps_state = keeps_state
-        self.reset()
+        self._forget()
 
-    def reset(self) -> None:
-        """Forget everything, also the prefix."""
-        self._context.clear()
+    def _forget(self, *, overwrite: bool = False) -> None:
+        self._context.clear(overwrite=overwrite)
         self._prompt: Prompt | None = None
         self._free = list(range(self._context.shape.sequences - 1, PREFIX_SEQUENCE, -1))
+
+    def reset(self) -> None:
+        """Forget everything, also the prefix, and leave no trace of it in the memory."""
+        self._forget(overwrite=True)
 
     def hold_prefix(self, prompt: Prompt) -> int:
         """Make sequence 0 the prefix of ``prompt``. Returns the tokens decoded: 0 when it was there already."""
         if self._prompt is prompt:
             return 0
-        self.reset()
+        self._forget()
         tokens = np.array(prompt.prefix_tokens, dtype=np.int32)
         self._append([Tail(PREFIX_SEQUENCE, 0, tokens)])
         self._prompt = prompt

@@ -124,7 +124,8 @@ def _context_tokens(facts: ModelFacts, memory: ModelMemory, shape: Shape, asked:
         needed = memory.context_bytes(replace(shape, cells=wanted))
         raise EngineCapacityError(
             f"a context of {wanted:,} tokens takes {needed / _GIB:.2f} GiB beside the weights, and "
-            f"{free / _GIB:.2f} GiB are free: at most {max(0, fits):,} tokens fit; give a smaller --context or free memory"
+            f"{free / _GIB:.2f} GiB are free: at most {max(0, fits):,} tokens fit; "
+            "give a smaller --context or free memory"
         )
     logger.warning("the context is cut from %d to %d tokens: the memory holds no more", wanted, fits)
     return fits // CELL_STEP * CELL_STEP
