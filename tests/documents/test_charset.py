@@ -61,7 +61,8 @@ def test_legacy_encodings(text: str, encoding: str, times: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["café", "Müller", "naïve", "£5", "Ærø", "São Paulo", "10 €", "5 µm", "20 °C", "“hi”", "c’est", "ça va"]
+    "word",
+    ["café", "Müller", "naïve", "£5", "Ærø", "São Paulo", "10 €", "5 µm", "20 °C", "“hi”", "c’est", "ça va"],
 )
 def test_one_word_of_latin_letters(word: str) -> None:
     assert decode(word.encode("cp1252")) == word

@@ -7,52 +7,59 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from thresher.documents.reading import worker
 
 
 def parse(data: bytes, name: str) -> tuple[str, str]:
-    """Follow the order in the file."""
+    """Follow the order in the file; the text is the process id, so that tests see who read it."""
     order, _, argument = data.decode().strip().partition(" ")
-    if order == "sleep":
-        time.sleep(float(argument))
-    elif order == "spin":
-        while True:
-            pass
-    elif order == "segfault":
-        os.kill(os.getpid(), signal.SIGSEGV)
-    elif order == "null":
-        ctypes.string_at(0)
-    elif order == "exit":
-        os._exit(int(argument))
-    elif order == "allocate":
-        bytearray(int(argument))
-    elif order == "recurse":
-        parse(data, name)
-    elif order == "raise":
-        raise KeyError(argument)
-    elif order == "print":
-        sys.stdout.write(argument)
-        sys.stdout.flush()
-        os.write(1, argument.encode())
-    elif order == "babble":
-        os.write(_find_answers(), b"\xff" * 64)
-    elif order == "large":
-        return "text/plain", "é" * int(argument)
-    return "text/plain", f"{os.getpid()}"
+    return "text/plain", ORDERS[order](argument) or str(os.getpid())
 
 
-def _find_answers() -> int:
-    """The pipe to the pool: the highest descriptor in use."""
-    return max(int(name) for name in os.listdir("/proc/self/fd") if _is_pipe(int(name)))
+def spin(_: str) -> None:
+    while True:
+        pass
 
 
-def _is_pipe(descriptor: int) -> bool:
-    try:
-        return os.readlink(f"/proc/self/fd/{descriptor}").startswith("pipe:")
-    except OSError:
-        return False
+def recurse(argument: str) -> None:
+    recurse(argument)
 
+
+def fail(argument: str) -> None:
+    raise KeyError(argument)
+
+
+def say(argument: str) -> None:
+    sys.stdout.write(argument)
+    sys.stdout.flush()
+    os.write(1, argument.encode())
+
+
+def babble(_: str) -> None:
+    """Write nonsense to the pipe to the pool: the highest descriptor that is a pipe."""
+    pipes = [
+        entry for entry in Path("/proc/self/fd").iterdir() if os.path.realpath(entry).rpartition("/")[2][:5] == "pipe:"
+    ]
+    os.write(max(int(entry.name) for entry in pipes), b"\xff" * 64)
+
+
+ORDERS: dict[str, Callable[[str], str | None]] = {
+    "echo": lambda _: None,
+    "sleep": lambda seconds: time.sleep(float(seconds)),
+    "spin": spin,
+    "segfault": lambda _: os.kill(os.getpid(), signal.SIGSEGV),
+    "null": lambda _: str(ctypes.string_at(0)),
+    "exit": lambda code: os._exit(int(code)),
+    "allocate": lambda size: str(len(bytearray(int(size)))),
+    "recurse": recurse,
+    "raise": fail,
+    "print": say,
+    "babble": babble,
+    "large": lambda size: "é" * int(size),
+}
 
 if __name__ == "__main__":
     if "refuse" in sys.argv:

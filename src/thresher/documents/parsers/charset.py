@@ -148,15 +148,12 @@ def _code_page(data: bytes) -> str:
     sample = data[start : start + SAMPLE_BYTES]
     best = from_bytes(sample, cp_isolation=[*_LATIN, *_EAST_ASIAN, *_OTHERS], preemptive_behaviour=False).best()
     encoding = best.encoding if best else "cp1252"
-    if encoding in _LATIN or _sprinkled(
-        sample, _CP1252_MARKS if encoding in _OTHERS else _CP1252_MARKS + _CP1252_LETTERS
-    ):
-        return _western_or_central(sample)
-    return encoding
+    western = _CP1252_MARKS if encoding in _OTHERS else _CP1252_MARKS + _CP1252_LETTERS
+    return _western_or_central(sample) if encoding in _LATIN or _sprinkled(sample, western) else encoding
 
 
 def _sprinkled(sample: bytes, expected: bytes) -> bool:
-    """Whether high bytes stand mostly alone between ASCII and are those expected: a Western text, whatever was guessed."""
+    """Whether high bytes stand mostly alone between ASCII and are those expected: Western, whatever was guessed."""
     runs = re.findall(rb"[\x80-\xff]+", sample)
     alone = sum(len(run) == 1 for run in runs)
     unexpected = sum(len(run.translate(None, expected)) for run in runs)

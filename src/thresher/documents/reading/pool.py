@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -107,7 +107,7 @@ class ReaderPool:
         with contextlib.suppress(queue.Empty):
             while True:
                 if job := self._jobs.get_nowait():
-                    job.future.cancel()
+                    _cancel(job)
 
     def __enter__(self) -> Self:
         return self
@@ -148,7 +148,7 @@ class _Lane(threading.Thread):
         finally:
             self._replace_worker()
             for job in (*self._sent, *self._again):
-                job.future.cancel()
+                _cancel(job)
 
     def stop(self) -> None:
         """Called by the pool, which has said that it is closed: do not wait for the document at work."""
@@ -170,7 +170,7 @@ class _Lane(threading.Thread):
             try:
                 self._send(job)
             except ThresherError as error:
-                _fail(job, error)
+                _settle(job, error)
         return bool(self._sent) and not self._closed.is_set()
 
     def _next_job(self) -> _Job | None:
@@ -243,11 +243,15 @@ def _unreadable(reason: str, seconds: float) -> ReadResult:
     return ReadResult(failure=Failure(status="unreadable", reason=reason), seconds=seconds)
 
 
-def _settle(job: _Job, result: ReadResult) -> None:
-    with contextlib.suppress(InvalidStateError):  # cancelled by its owner
+def _settle(job: _Job, result: ReadResult | ThresherError) -> None:
+    if not job.future.set_running_or_notify_cancel():
+        return  # cancelled by its owner meanwhile
+    if isinstance(result, ReadResult):
         job.future.set_result(result)
+    else:
+        job.future.set_exception(result)
 
 
-def _fail(job: _Job, error: ThresherError) -> None:
-    with contextlib.suppress(InvalidStateError):
-        job.future.set_exception(error)
+def _cancel(job: _Job) -> None:
+    job.future.cancel()
+    job.future.set_running_or_notify_cancel()

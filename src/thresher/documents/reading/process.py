@@ -60,9 +60,12 @@ class WorkerProcess:
         self._decoder = Decoder()
         self._unsent = bytearray()
         with tempfile.TemporaryFile() as errors:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=0
-            )
+            try:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=0
+                )
+            except OSError as error:
+                raise ThresherError(f"the document reader did not start: {error}") from error
             assert self._process.stdin is not None  # noqa: S101
             assert self._process.stdout is not None  # noqa: S101
             self._stdin, self._stdout = self._process.stdin, self._process.stdout
