@@ -6,9 +6,11 @@ shows in their tokens.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -26,6 +28,26 @@ CHAT_TOKENS = {
     "</think>": USER_DEFINED,
     "<tool_call>": USER_DEFINED,
 }
+
+
+#: Text of many kinds and scripts, written for these tests.
+SAMPLES = (
+    "Don't we'll you're I'M it'S o'clock; the cat's toys aren't THE DOG'S. He'd've gone, they'll say.",
+    "  \n\n\t x  \r\n\r\n  y   z   \n\n\n# Heading\n\n* item one\n* item two\n\n    code = [1, 2, 3]\n",
+    "Invoice 12345: 1,234,567.89 EUR, due 2026-11-24, VAT 19%. Call +49 30 1234567. ٣٤٥ ①②③ ½ 二〇二六",
+    "日本語のテキスト、漢字とかな。カタカナ！ 中文文件：合同與發票。 한국어 문장입니다. 가나다",
+    "Привет, мир! Ёлка ЁЛКА. Ελληνικά ΑΒΓ αβγ. Ünïcödé ÄÖÜ äöü ßẞ. Łódź, żółć.",
+    "שָׁלוֹם עֲלֵיכֶם. العقد المبرم بين الطرفين. हिन्दी में लिखा हुआ पाठ। ภาษาไทยไม่มีวรรค",
+    "emoji 👩‍👩‍👧‍👦 🇩🇪 ✊🏽 and a\u0301e\u0308 marks, \u200b zero\u00a0width\u3000space\u2028line",
+    "<|im_end|> </s> [INST] <|endoftext|> $100 + €200 = £300 <a href='x'>`code`|pipe~^ //// http://x.y/z?q=1#a\\b",
+    "camelCaseHTTPServer XMLHttpRequest snake_case_name SCREAMING_SNAKE x\x00y\x01z\x7f ﬁ ﬂ Ⅷ ª º",
+    "This agreement is made between the landlord and the tenant. The rent is due on the first day of each month.",
+    "trailing   ",
+    "\n",
+    "\t\t\t",
+    " ",
+    "",
+)
 
 
 @dataclass(frozen=True)
@@ -51,8 +73,6 @@ def train(texts: Iterable[str], *, size: int = 2000, extra: Mapping[str, int] = 
         vocab_size=size, initial_alphabet=ByteLevel.alphabet(), show_progress=False, max_token_length=16
     )
     tokenizer.train_from_iterator((line for text in texts for line in text.splitlines(keepends=True)), trainer)
-    import json
-
     model = json.loads(tokenizer.to_str())["model"]
     by_id = sorted(model["vocab"], key=model["vocab"].__getitem__)
     return Vocabulary(tuple(by_id), tuple(" ".join(merge) for merge in model["merges"]), dict(extra))
@@ -85,7 +105,7 @@ def write_gguf(
     if chat_template is not None:
         writer.add_chat_template(chat_template)
     for key, value in metadata.items():
-        add = {bool: writer.add_bool, int: writer.add_uint32, str: writer.add_string}[type(value)]
+        add: Any = {bool: writer.add_bool, int: writer.add_uint32, str: writer.add_string}[type(value)]
         add(key.replace("__", "."), value)
     for tensor, shape in (tensors or {}).items():
         writer.add_tensor(tensor, np.zeros(shape, dtype=np.float32))

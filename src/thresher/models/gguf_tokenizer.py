@@ -25,9 +25,6 @@ from thresher.models.pretokenizers import PRE_TOKENIZERS, PreTokenizer
 
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED = 1, 2, 3, 4
 
-#: Words cached by the library between documents. Its default of 10,000 is small for the vocabulary of a pile.
-_CACHED_WORDS = 100_000
-
 #: Texts that llama.cpp takes for control tokens whatever type the file gives them (src/llama-vocab.cpp).
 _CONTROL_TEXTS = frozenset(
     {
@@ -137,9 +134,7 @@ def build_tokenizer(header: GgufHeader) -> GgufTokenizer | None:
     merges = _merges(header, vocabulary, special_tokens)
     if merges is None or not vocabulary.keys() >= _BYTE_OF_CHARACTER.keys():
         return None
-    model = BPE(
-        vocab=vocabulary, merges=merges, ignore_merges=pre_tokenizer.ignore_merges, cache_capacity=_CACHED_WORDS
-    )
+    model = BPE(vocab=vocabulary, merges=merges, ignore_merges=pre_tokenizer.ignore_merges)
     plain = Tokenizer(model)
     cuts = [Split(Regex(expression), "isolated") for expression in pre_tokenizer.expressions]
     plain.pre_tokenizer = PreTokenizerSequence([*cuts, ByteLevel(add_prefix_space=False, use_regex=False)])
