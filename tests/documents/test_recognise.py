@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 
 import pytest
@@ -38,6 +39,8 @@ def archive_of(*members: tuple[str, str]) -> bytes:
         (b"SQLite format 3\0", "SQLite database"),
         (b"GGUF\3\0\0\0", "GGUF model"),
         (b"PAR1\x15\0", "Parquet"),
+        (b"<?xml version='1.0'?><!-- c -->\n<svg xmlns='x'><text>t</text></svg>", "SVG image"),
+        (archive_of(("word/list.txt", "hello")), "zip archive"),
         (archive_of(("xl/workbook.xml", "")), r"Excel \(XLSX\)"),
         (archive_of(("ppt/presentation.xml", "")), r"PowerPoint \(PPTX\)"),
         (archive_of(("mimetype", "application/epub+zip"), ("x", "")), "EPUB"),
@@ -102,6 +105,13 @@ def test_mail_is_read_as_it_stands_unless_it_is_wrapped() -> None:
     with pytest.raises(UnreadableError, match="mail with base64 parts"):
         parse_document(wrapped, "a.eml")
     assert "VGhl" in parse_document(wrapped, "a.txt")[1]
+
+
+def test_recognition_takes_no_time_on_comments_without_end() -> None:
+    started = time.monotonic()
+    for start in (b"<!---->" * 1000, b"<!--" * 2000, b"<?xml" * 2000, b"<!-- --> " * 1000 + b"<"):
+        assert recognise(start + b"x", "a.txt") == "text/plain"
+    assert time.monotonic() - started < 2
 
 
 def test_formats_are_described() -> None:

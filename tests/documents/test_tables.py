@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from collections.abc import Mapping
@@ -221,6 +222,20 @@ def test_a_table_beside_other_inputs(tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     table(tmp_path / "more", "a.txt", "file")
     assert [item.document_id for item in discover([path, tmp_path / "more"])] == ["t.csv:1", "more/a.txt"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(content=st.binary(max_size=300), name=st.sampled_from(["t.csv", "t.jsonl"]))
+def test_any_bytes_are_rows_or_an_input_error(tmp_path: Path, content: bytes, name: str) -> None:
+    path = table(tmp_path, name, content)
+    with contextlib.suppress(InputError):
+        for item in discover([path], text_column="text"):
+            assert (item.text is None) == (item.problem is not None)
+    head = b"text\n" if name == "t.csv" else b'{"text": "first"}\n'
+    with contextlib.suppress(InputError):  # binary data
+        for item in discover([table(tmp_path, name, head + content)]):
+            assert (item.text is None) == (item.problem is not None)
+            (item.text or "").encode()
 
 
 row_values = st.dictionaries(

@@ -44,13 +44,13 @@ def parse(data: bytes, name: str) -> str:  # noqa: ARG001 - the signature of all
     """
     try:
         tree = LexborHTMLParser(_decode(data).replace("\0", ""))
-    except UnreadableError:
+    except (UnreadableError, MemoryError):
         raise
     except Exception as error:  # the library's errors have no common base
         raise UnreadableError(f"broken HTML: {error}") from error
     writer = _Writer()
     if tree.root is not None:
-        writer.title(tree.css_first("title"))
+        writer.title(tree.css_first("head > title"))
         _walk(tree.root, writer)
     return writer.text()
 

@@ -79,7 +79,8 @@ _OLE_STREAMS: tuple[tuple[str, str], ...] = (
     ("PowerPoint Document", "PowerPoint 97 (PPT)"),
 )
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_HTML = re.compile(rb"(?:<\?xml[^>]*>\s*|<!--.{0,4096}?-->\s*)*<(?:!doctype\s+html|html|head|body)[\s>]", re.I | re.S)
+_HTML = re.compile(rb"(?:<\?xml[^>]*>\s*|(?><!--.*?-->)\s*)*<(?:!doctype\s+html|html|head|body)[\s>]", re.I | re.S)
+_SVG = re.compile(rb"(?:<\?xml[^>]*>\s*|(?><!--.*?-->)\s*|<!doctype\s+svg[^>]*>\s*)*<svg[\s>]", re.I | re.S)
 _MPEG_AUDIO = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xeb]")
 _BY_EXTENSION = {extension: known.media_type for known in FORMATS for extension in known.extensions}
 
@@ -122,9 +123,11 @@ def _in_zip(data: bytes) -> str:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             names = archive.namelist()
             declared = archive.read("mimetype")[:128].decode("ascii", "replace") if "mimetype" in names[:1] else ""
+    except MemoryError:
+        raise
     except Exception as error:  # zipfile raises a dozen kinds on hostile archives
         raise UnreadableError(f"broken zip container (a cut file?): {error}") from error
-    if any(name.startswith("word/") for name in names):
+    if "[Content_Types].xml" in names and any(name.startswith("word/") for name in names):
         return DOCX
     kind = _OPEN_DOCUMENT.get(declared.strip())
     kind = kind or next((kind for mark, kind in _ZIP_MEMBERS if any(n.startswith(mark) for n in names)), "zip archive")
@@ -140,7 +143,10 @@ def _in_ole(data: bytes) -> str:
 
 def _text_type(data: bytes, name: str) -> str:
     by_name = _BY_EXTENSION.get(PurePath(name).suffix.lower(), "text/plain")
-    if _HTML.match(data[:8192].lstrip(b"\xef\xbb\xbf \t\r\n")):
+    start = data[:8192].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if _SVG.match(start):
+        raise UnreadableError("SVG image files are not supported")
+    if _HTML.match(start):
         return "text/html"
     if by_name in ("application/pdf", DOCX):
         return "text/plain"  # a text that was given the wrong name
