@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 
-from support.vocabularies import SAMPLES, Vocabulary, train, write_gguf
+from tests.support.vocabularies import SAMPLES, Vocabulary, train, write_gguf
 from thresher.errors import ModelFormatError, ModelNotFoundError
 from thresher.models import gguf_parser
 from thresher.models.ggml_types import FILE_TYPES, TENSOR_TYPES

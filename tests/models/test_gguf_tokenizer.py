@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.llama_tokenizer import LlamaTokenizer
-from support.vocabularies import (
+from tests.support.llama_tokenizer import LlamaTokenizer
+from tests.support.vocabularies import (
     CHAT_TOKENS,
     CONTROL,
     NORMAL,
@@ -30,8 +30,6 @@ from thresher.models.gguf_parser import Value
 from thresher.models.gguf_tokenizer import GgufTokenizer, build_tokenizer, special_texts
 from thresher.models.pretokenizers import PRE_TOKENIZERS
 from thresher.models.tokenizer import Tokenizer
-
-LABELLED = Path(__file__).resolve().parents[2] / "../shared/data/labelled"
 
 #: One name of each distinct way to cut text.
 FAMILIES = list({(kind.expressions, kind.ignore_merges): name for name, kind in PRE_TOKENIZERS.items()}.values())
@@ -117,10 +115,11 @@ def test_any_text_has_llama_cpps_tokens(tokenizer: GgufTokenizer, llama: LlamaTo
     assert tokenizer.encode(text) == llama.encode(text)
 
 
-@pytest.mark.skipif(not LABELLED.is_dir(), reason="the labelled documents are not beside the project")
-def test_real_documents_have_llama_cpps_tokens(tokenizer: GgufTokenizer, llama: LlamaTokenizer) -> None:
+def test_real_documents_have_llama_cpps_tokens(
+    tokenizer: GgufTokenizer, llama: LlamaTokenizer, shared_data: Path
+) -> None:
     documents = []
-    for file in sorted(LABELLED.glob("*.jsonl")):
+    for file in sorted((shared_data / "labelled").glob("*.jsonl")):
         with file.open(encoding="utf-8") as lines:
             documents += [json.loads(line)["text"] for line, _ in zip(lines, range(25), strict=False)]
     assert len(documents) >= 100
