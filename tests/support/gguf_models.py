@@ -36,8 +36,13 @@ def write_with_architecture(source: Path, target: Path, architecture: str) -> Pa
     return _finish(writer, target)
 
 
-def write_plain_attention_model(vocabulary_from: Path, target: Path, *, seed: int = 7) -> Path:
-    """A random two-layer ``qwen3`` model, float32, with the vocabulary and the chat template of another model."""
+def write_plain_attention_model(
+    vocabulary_from: Path, target: Path, *, seed: int = 7, nan_token: int | None = None, without: str = ""
+) -> Path:
+    """A random two-layer ``qwen3`` model, float32, with the vocabulary and the chat template of another model.
+
+    ``nan_token`` is embedded as NaN; the tensor ``without`` is left out.
+    """
     reader = gguf.GGUFReader(vocabulary_from)
     old = _architecture(reader)
     writer = _writer_like(reader, target, architecture="qwen3", drop=(f"{old}.",))
@@ -55,15 +60,21 @@ def write_plain_attention_model(vocabulary_from: Path, target: Path, *, seed: in
     random = np.random.default_rng(seed)
 
     def weights(rows: int, columns: int) -> npt.NDArray[np.float32]:
-        return (random.standard_normal((rows, columns)) / np.sqrt(columns)).astype(np.float32)
+        values = random.standard_normal((rows, columns), dtype=np.float32)
+        return values / np.float32(columns**0.5)
 
     def ones(size: int) -> npt.NDArray[np.float32]:
         return np.ones(size, dtype=np.float32)
 
     vocabulary = len(reader.fields["tokenizer.ggml.tokens"].contents())
-    writer.add_tensor("token_embd.weight", weights(vocabulary, hidden))
-    writer.add_tensor("output.weight", 2 * weights(vocabulary, hidden))
-    writer.add_tensor("output_norm.weight", ones(hidden))
+    embedding = weights(vocabulary, hidden)
+    if nan_token is not None:
+        embedding[nan_token] = np.nan
+    tensors = {
+        "token_embd.weight": embedding,
+        "output.weight": 2 * weights(vocabulary, hidden),
+        "output_norm.weight": ones(hidden),
+    }
     for layer in range(layers):
         shapes = {
             "attn_q": (heads * head_size, hidden),
@@ -75,14 +86,17 @@ def write_plain_attention_model(vocabulary_from: Path, target: Path, *, seed: in
             "ffn_down": (hidden, feed_forward),
         }
         for name, shape in shapes.items():
-            writer.add_tensor(f"blk.{layer}.{name}.weight", weights(*shape))
+            tensors[f"blk.{layer}.{name}.weight"] = weights(*shape)
         for name, size in (
             ("attn_norm", hidden),
             ("ffn_norm", hidden),
             ("attn_q_norm", head_size),
             ("attn_k_norm", head_size),
         ):
-            writer.add_tensor(f"blk.{layer}.{name}.weight", ones(size))
+            tensors[f"blk.{layer}.{name}.weight"] = ones(size)
+    for name, values in tensors.items():
+        if name != without:
+            writer.add_tensor(name, values)
     return _finish(writer, target)
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from thresher.engines.llamacpp.binding import Binding
+from thresher.engines.llamacpp.library import REMEDY
 from thresher.engines.llamacpp.structures import Batch
-from thresher.errors import EngineCapacityError, EngineError
+from thresher.errors import EngineCapacityError, EngineError, EngineUnavailableError
 
 #: Values of ``enum ggml_type``.
 F32, F16 = 0, 1
 _FLASH_ATTENTION_OFF = 0
+
+#: llama.cpp rounds a context up to a multiple of this.
+CELL_STEP = 256
 
 Logits = npt.NDArray[np.float32]
 
@@ -64,6 +68,7 @@ class Context:
         self._sequence_ids = np.arange(shape.sequences, dtype=np.int32)
         self._handle = self._create(model)
         self._memory = self._call.llama_get_memory(self._handle)
+        self._check()
 
     def _create(self, model: int) -> int:
         params = self._binding.context_params()
@@ -83,10 +88,26 @@ class Context:
         if not handle:
             detail = "; ".join(self._binding.log.errors()[-2:])
             raise EngineCapacityError(
-                f"llama.cpp cannot make a context of {shape.cells} tokens and {shape.sequences} sequences"
+                f"llama.cpp cannot make a context of {shape.cells:,} tokens and {shape.sequences} sequences"
                 f"{f' ({detail})' if detail else ''}; use a smaller context"
             )
         return int(handle)
+
+    def _check(self) -> None:
+        """Compare with what was made; more tokens in a call than ``n_batch`` would end the process."""
+        made = {
+            "n_ctx": self._call.llama_n_ctx(self._handle),
+            "n_seq_max": self._call.llama_n_seq_max(self._handle),
+            "n_ubatch": self._call.llama_n_ubatch(self._handle),
+        }
+        cells = -(-self.shape.cells // CELL_STEP) * CELL_STEP
+        batch = min(cells, self.shape.micro_batch)
+        if made != {"n_ctx": cells, "n_seq_max": self.shape.sequences, "n_ubatch": batch}:
+            self.close()
+            raise EngineUnavailableError(
+                f"{self._binding.library.title} made a context of {made} where {self.shape} was asked for; {REMEDY}"
+            )
+        self.shape = replace(self.shape, cells=cells, micro_batch=batch)
 
     def decode(self, pieces: list[Piece]) -> Logits:
         """Append ``pieces`` (at most ``shape.micro_batch`` tokens, each sequence once).

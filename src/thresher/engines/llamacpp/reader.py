@@ -141,7 +141,8 @@ class Reader:
             _observe_root(one, question, logits)
         self._follow(question, asked)
         for one in asked:
-            one.reading.answers.append(one.walk.answer())
+            if one.reading.error is None:
+                one.reading.answers.append(one.walk.answer())
 
     def _follow(self, question: QuestionPrompt, asked: Sequence[Asked]) -> None:
         """Look at deeper branchings for as long as a walk wants one."""

@@ -6,14 +6,11 @@ import logging
 from dataclasses import replace
 
 from thresher.engines.llamacpp.binding import Binding
-from thresher.engines.llamacpp.context import Context, Shape
+from thresher.engines.llamacpp.context import CELL_STEP, Context, Shape
 from thresher.engines.llamacpp.loaded_model import LoadedModel
 from thresher.engines.llamacpp.reader import Reader
 
 logger = logging.getLogger(__name__)
-
-#: llama.cpp rounds a context up to a multiple of this.
-CELL_STEP = 256
 
 
 class Session:

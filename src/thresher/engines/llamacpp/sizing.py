@@ -12,10 +12,9 @@ import psutil
 
 from thresher.engines.base import EngineOptions
 from thresher.engines.llamacpp.binding import Binding
-from thresher.engines.llamacpp.context import F16, F32, Shape
+from thresher.engines.llamacpp.context import CELL_STEP, F16, F32, Shape
 from thresher.engines.llamacpp.memory import ModelMemory, available_bytes
 from thresher.engines.llamacpp.planner import PackLimits
-from thresher.engines.llamacpp.session import CELL_STEP
 from thresher.errors import EngineCapacityError, UsageError
 from thresher.models.facts import ModelFacts
 
