@@ -106,15 +106,15 @@ class ChatTemplate:
         The content is given as text, or else, for templates that want it, as a list with one text in it.
         """
         variables = []
-        for shape in (content, [{"type": "text", "text": content}]):
-            asked: list[Message] = [{"role": "user", "content": shape}]
-            answer: Message = {"role": "assistant", "content": self._answer}
+        for shape in (str, _as_parts):
+            asked: list[Message] = [{"role": "user", "content": shape(content)}]
+            answer: Message = {"role": "assistant", "content": shape(self._answer)}
             variables.append(_variables(asked, False, True, self._bos, self._eos))
             variables.append(_variables([*asked, answer], False, False, self._bos, self._eos))
         texts = render_texts(self._template, variables)
         for opened, answered in (texts[:2], texts[2:]):
             if isinstance(opened, str) and opened.count(content) == 1:
-                return opened, answered if isinstance(answered, str) else ""
+                return opened, answered if isinstance(answered, str) and self._answer in answered else ""
         if isinstance(texts[0], ModelFormatError):
             raise texts[0]
         raise ModelFormatError(
@@ -151,6 +151,10 @@ def _variables(
         "bos_token": bos_token,
         "eos_token": eos_token,
     }
+
+
+def _as_parts(text: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": text}]
 
 
 def _placeholder(piece: str) -> str:
