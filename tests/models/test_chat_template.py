@@ -51,7 +51,8 @@ DEEPSEEK_R1 = (
 HARMONY = (
     "{% for message in messages %}"
     "{% if message.role == 'user' %}{{ '<|start|>user<|message|>' + message.content + '<|end|>' }}"
-    "{% else %}{{ '<|start|>assistant<|channel|>final<|message|>' + message.content + '<|return|>' }}{% endif %}{% endfor %}"
+    "{% else %}{{ '<|start|>assistant<|channel|>final<|message|>' + message.content + '<|return|>' }}{% endif %}"
+    "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}"
 )
 CHATML_TOKENS = ("<|im_start|>", "<|im_end|>", "<|im")

@@ -15,12 +15,17 @@ class Tokenizer(Protocol):
     """
 
     @property
-    def vocabulary_size(self) -> int: ...
+    def vocabulary_size(self) -> int:
+        """Tokens in the vocabulary, control tokens and unused ones included."""
 
-    def encode(self, text: str) -> list[int]: ...
+    def encode(self, text: str) -> list[int]:
+        """Tokens of ``text`` as plain text."""
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]: ...
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """``[encode(text) for text in texts]``, faster."""
 
-    def encode_template(self, text: str) -> list[int]: ...
+    def encode_template(self, text: str) -> list[int]:
+        """Tokens of a template's text, control tokens among them."""
 
-    def decode(self, tokens: Sequence[int]) -> str: ...
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of ``tokens``."""
