@@ -29,6 +29,7 @@ from thresher.models.gguf_file import GgufHeader, read_header
 from thresher.models.gguf_parser import Value
 from thresher.models.gguf_tokenizer import GgufTokenizer, build_tokenizer, special_texts
 from thresher.models.pretokenizers import PRE_TOKENIZERS
+from thresher.models.reference import resolve
 from thresher.models.tokenizer import Tokenizer
 
 #: One name of each distinct way to cut text.
@@ -115,16 +116,29 @@ def test_any_text_has_llama_cpps_tokens(tokenizer: GgufTokenizer, llama: LlamaTo
     assert tokenizer.encode(text) == llama.encode(text)
 
 
-def test_real_documents_have_llama_cpps_tokens(
-    tokenizer: GgufTokenizer, llama: LlamaTokenizer, shared_data: Path
-) -> None:
-    documents = []
+@pytest.fixture(scope="module")
+def documents(shared_data: Path) -> list[str]:
+    """Real documents, 25 of each labelled set."""
+    found = []
     for file in sorted((shared_data / "labelled").glob("*.jsonl")):
         with file.open(encoding="utf-8") as lines:
-            documents += [json.loads(line)["text"] for line, _ in zip(lines, range(25), strict=False)]
-    assert len(documents) >= 100
-    for document, tokens in zip(documents, tokenizer.encode_batch(documents), strict=True):
-        assert tokens == llama.encode(document)
+            found += [json.loads(line)["text"] for line, _ in zip(lines, range(25), strict=False)]
+    assert len(found) >= 100
+    return found
+
+
+def test_real_documents_have_llama_cpps_tokens(
+    tokenizer: GgufTokenizer, llama: LlamaTokenizer, documents: list[str]
+) -> None:
+    assert tokenizer.encode_batch(documents) == [llama.encode(document) for document in documents]
+
+
+def test_the_demo_model_reads_real_documents_as_llama_cpp_does(documents: list[str]) -> None:
+    path = resolve("demo").path
+    tokenizer, llama = built(path), LlamaTokenizer(path)
+    assert tokenizer.encode_batch(documents) == [llama.encode(document) for document in documents]
+    assert tokenizer.encode_batch(SAMPLES) == [llama.encode(sample) for sample in SAMPLES]
+    llama.close()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from thresher.errors import ModelError, ModelNotFoundError
-from thresher.models import reference
 from thresher.models.reference import resolve
 
 SHARDS = [f"Big-Q8_0-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
@@ -25,7 +24,7 @@ def test_the_demo_model_is_shipped() -> None:
 
 
 def test_a_missing_demo_model_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(reference.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path)
     with pytest.raises(ModelNotFoundError, match="install thresher anew"):
         resolve("demo")
 

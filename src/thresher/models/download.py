@@ -51,15 +51,22 @@ class Download:
 
 
 def download(repository: str, item: Download, progress: Progress | None) -> None:
-    """Fetch ``item``; another process fetching the same file is waited for. Raises ``ModelDownloadError``."""
-    item.target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(str(item.part) + ".lock"):
-        if item.target.exists():
-            return
-        with _Reporter(repository, item, progress) as report, item.part.open("ab") as file:
-            _fill(repository, item, file, report)
-        _check_digest(repository, item)
-        item.part.replace(item.target)
+    """Fetch ``item``; another process fetching the same file is waited for.
+
+    Raises:
+        ModelDownloadError: the connection, the server or the disk failed, or other bytes came than the hub names.
+    """
+    try:
+        item.target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(item.part) + ".lock"):
+            if item.target.exists():
+                return
+            with _Reporter(repository, item, progress) as report, item.part.open("ab") as file:
+                _fill(repository, item, file, report)
+            _check_digest(repository, item)
+            item.part.replace(item.target)
+    except OSError as error:
+        raise ModelDownloadError(_write_problem(repository, item, error)) from error
 
 
 def _fill(repository: str, item: Download, file: BinaryIO, report: _Reporter) -> None:
@@ -81,8 +88,6 @@ def _fill(repository: str, item: Download, file: BinaryIO, report: _Reporter) ->
                     f"{item.size_bytes:,} bytes are kept: run the same command again to go on"
                 ) from error
             time.sleep(_PAUSE_S)
-        except OSError as error:
-            raise ModelDownloadError(_write_problem(repository, item, error)) from error
 
 
 def _append(item: Download, file: BinaryIO, report: _Reporter) -> None:
@@ -91,7 +96,7 @@ def _append(item: Download, file: BinaryIO, report: _Reporter) -> None:
         headers["Range"] = f"bytes={file.tell()}-"
     with get_session().stream("GET", item.url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT) as response:
         _hub_utils.hf_raise_for_status(response)
-        if response.status_code != 206:  # the server sends all of it, whatever was asked for
+        if file.tell() > 0 and response.status_code != 206:  # the server sends all of it, whatever was asked for
             file.seek(0)
             file.truncate()
         for chunk in response.iter_bytes(_CHUNK_BYTES):
