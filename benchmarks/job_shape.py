@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from benchmarks.machine import save
 
 import thresher
+from benchmarks.machine import save
 from thresher.models import open_model, resolve
 
 _LEAST_TOKENS, _MOST_TOKENS = 3_000, 5_000

@@ -3,9 +3,9 @@
     python benchmarks/llamacpp_engine.py --model demo --out benchmarks/results/llamacpp_engine.json
 
 The floor is one sequence through plain ``llama_decode``, in micro-batches of the best size tried, without any logits
-but the last: what ``llama-bench -p N`` measures. For 200-token documents it is a sequence of 512 tokens, for 4,000-token
-documents one of 4,096. Engine and floor take turns for a number of rounds in one process and the medians are compared,
-so that other load on the machine falls on both.
+but the last: what ``llama-bench -p N`` measures. For 200-token documents it is a sequence of 512 tokens, for
+4,000-token documents one of 4,096. Engine and floor take turns for a number of rounds in one process and the medians
+are compared, so that other load on the machine falls on both.
 """
 
 from __future__ import annotations
@@ -42,11 +42,12 @@ def main() -> None:
     model = open_model(resolve(arguments.model))
     options = EngineOptions(threads=arguments.threads, device=arguments.device)
     with open_engine("llamacpp", model, options) as engine:
-        cases = [run_case(case, model, engine, arguments) for case in make_cases(model, engine, arguments)]
+        cases = [run_case(case, model, engine, arguments) for case in make_cases(engine)]
         report = {**describe(model, engine), "rounds": arguments.rounds, "cases": cases}
     for case in cases:
         print(
-            f"{case['name']:<28} {case['tokens_per_second']:>9,.0f} tok/s   floor {case['floor_tokens_per_second']:>9,.0f} tok/s"
+            f"{case['name']:<28} {case['tokens_per_second']:>9,.0f} tok/s   "
+            f"floor {case['floor_tokens_per_second']:>9,.0f} tok/s"
             f" (micro-batch {case['floor_micro_batch']})   ratio {case['ratio']:.2f}"
         )
     if arguments.out:
@@ -64,7 +65,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def make_cases(model: Model, engine: Engine, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def make_cases(engine: Engine) -> list[dict[str, Any]]:
     """Documents of one length and of lengths that vary by half, answers decided at once and answers in a tree."""
     flat, tree = make_prompt(engine, LABELS), make_prompt(engine, TREE_LABELS)
     return [

@@ -95,8 +95,8 @@ def peak_memory_bytes(documents: int, model: str) -> int:
         table = Path(folder) / "table.jsonl"
         write_table(table, documents, 150)
         code = (
-            "import thresher, sys\n"
-            f"thresher.classify(sys.argv[1], thresher.Task({_LABELS!r}), model=sys.argv[3], engine='fake', job=sys.argv[2])"
+            f"import thresher, sys\ntask = thresher.Task({_LABELS!r})\n"
+            "thresher.classify(sys.argv[1], task, model=sys.argv[3], engine='fake', job=sys.argv[2])"
         )
         process = subprocess.Popen([sys.executable, "-c", code, str(table), str(Path(folder) / "job"), model])
         peak = 0

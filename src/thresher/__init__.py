@@ -12,7 +12,6 @@ The names below are imported when they are first used.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ _PLACES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version  # slow to import, and every parser process imports this package
+
         return version("thresher")
     if name in _PLACES:
         return getattr(import_module(_PLACES[name]), name)

@@ -107,6 +107,12 @@ def test_mail_is_read_as_it_stands_unless_it_is_wrapped() -> None:
     assert "VGhl" in parse_document(wrapped, "a.txt")[1]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-8-sig"])
+def test_a_byte_order_mark_is_no_sign_of_music(encoding: str) -> None:
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    assert parse_document((mark + "hello wörld\n").encode(encoding), "a.txt")[1].strip() == "hello wörld"
+
+
 def test_recognition_takes_no_time_on_comments_without_end() -> None:
     started = time.monotonic()
     for start in (b"<!---->" * 1000, b"<!--" * 2000, b"<?xml" * 2000, b"<!-- --> " * 1000 + b"<"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import zipfile
 from io import BytesIO
@@ -111,7 +112,8 @@ def _signature(data: bytes) -> str | None:
     for offset, mark, kind in _SIGNATURES:
         if data.startswith(mark, offset):
             return kind
-    if _MPEG_AUDIO.match(data):
+    # FF FE is also the mark at the start of UTF-16 text, which is by far the likelier of the two
+    if _MPEG_AUDIO.match(data) and not data.startswith(codecs.BOM_UTF16_LE):
         return "MP3 audio"
     if data[:2] == b"BM" and data[6:10] == b"\0\0\0\0":
         return "BMP image"

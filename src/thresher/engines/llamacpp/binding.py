@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from ctypes import POINTER, c_bool, c_char_p, c_float, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from thresher.engines.llamacpp import structures
@@ -133,7 +134,14 @@ class Binding:
         return str(self.call.llama_print_system_info().decode("utf-8", "replace")).strip(" |")
 
 
+#: One per library, because a library has one log.
+_bindings: dict[Path, Binding] = {}
+
+
 @cache
 def open_binding(*, want_gpu: bool) -> Binding:
     """The binding of this process; loading happens once. Raises ``EngineUnavailableError``."""
-    return Binding(load_library(want_gpu=want_gpu))
+    library = load_library(want_gpu=want_gpu)
+    if library.path not in _bindings:
+        _bindings[library.path] = Binding(library)
+    return _bindings[library.path]
