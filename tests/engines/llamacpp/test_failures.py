@@ -24,11 +24,12 @@ from thresher.models import open_model, resolve
 from thresher.types import Prompt, Request, Scores
 
 LABELS = ("invoice", "contract", "minutes")
+PACKS = EngineOptions(settings={"documents": 16})
 
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    with open_engine("llamacpp", engine_models.plain()) as engine:
+    with open_engine("llamacpp", engine_models.plain(), PACKS) as engine:
         yield engine
 
 
@@ -80,7 +81,9 @@ def test_a_pack_without_room_is_read_one_by_one(engine: Engine, monkeypatch: pyt
 
     monkeypatch.setattr(LlamaCppEngine, "_cells", too_few)
     monkeypatch.setattr(sizing, "_FIRST_CELLS", 256)
-    with open_engine("llamacpp", engine_models.plain(), EngineOptions(settings={"micro_batch": 4096})) as small:
+    with open_engine(
+        "llamacpp", engine_models.plain(), EngineOptions(settings={"micro_batch": 4096, "documents": 16})
+    ) as small:
         after = score(small, requests)
     assert tried == [8, *[1] * 8]
     assert {n: s.answers[0].probabilities for n, s in after.items()} == probabilities(before)
@@ -89,7 +92,7 @@ def test_a_pack_without_room_is_read_one_by_one(engine: Engine, monkeypatch: pyt
 def test_logits_that_are_not_numbers_fail_only_their_document(tmp_path: Path) -> None:
     poison = 777
     path = write_plain_attention_model(engine_models.shipped().files.path, tmp_path / "nan.gguf", nan_token=poison)
-    with open_engine("llamacpp", open_model(resolve(str(path)))) as engine:
+    with open_engine("llamacpp", open_model(resolve(str(path))), PACKS) as engine:
         prompt = make_prompt(engine.tokenizer, LABELS)
         texts = documents(engine, 3)
         assert all(poison not in text for text in texts)

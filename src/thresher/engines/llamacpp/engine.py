@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -72,12 +73,12 @@ class LlamaCppEngine:
 
     def _pack_limits(self, prompt: Prompt) -> PackLimits:
         """Fewer documents where sequences are needed for forks of them."""
-        spare = self._limits.documents
+        spare = self._session.spare_sequences
         if len(prompt.questions) > 1:
             spare //= 2
         if any(len(question.trie.branchings) > 1 for question in prompt.questions):
             spare //= 2
-        return PackLimits(tokens=self._limits.tokens, documents=max(1, spare), padding_share=self._limits.padding_share)
+        return replace(self._limits, documents=max(1, min(self._limits.documents, spare)))
 
     def _score_pack(self, prompt: Prompt, requests: Sequence[Request]) -> Iterator[Scores]:
         """Score together; where anything goes wrong, each alone, so that only those at fault fail."""
@@ -108,7 +109,7 @@ class LlamaCppEngine:
         """Tokens held at the worst moment of a pack: padded documents, their endings, all forks with an answer each."""
         longest_answer = max(question.trie.longest_answer_tokens for question in prompt.questions)
         longest = max(map(len, documents)) + _ending_tokens(prompt)
-        return len(prompt.prefix_tokens) + len(documents) * longest + self._limits.documents * longest_answer
+        return len(prompt.prefix_tokens) + len(documents) * longest + self._session.spare_sequences * longest_answer
 
     def close(self) -> None:
         """Free the model. Safe to call twice."""

@@ -24,6 +24,11 @@ class Session:
         self._context: Context | None = None
         self._reader: Reader | None = None
 
+    @property
+    def spare_sequences(self) -> int:
+        """Sequences beside the prefix's."""
+        return self._shape.sequences - 1
+
     def reader(self, cells: int) -> Reader:
         """A reader for packs of ``cells`` tokens, prefix included. Growing forgets the prefix held.
 

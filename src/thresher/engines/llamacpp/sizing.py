@@ -22,6 +22,12 @@ logger = logging.getLogger(__name__)
 
 #: Engine-specific settings a profile may hold, with their least and largest values.
 SETTINGS: Mapping[str, tuple[int, int]] = {"micro_batch": (32, 8192), "documents": (1, 200)}
+#: Documents read together. A CPU is as fast with one at a time, and then llama.cpp computes bit for bit the same
+#: whatever else is in the batch: its kernels round differently with the number of rows, and quantized activations
+#: amplify that.
+_CPU_DOCUMENTS, _GPU_DOCUMENTS = 1, 32
+#: The prefix, the documents read together, and forks of them. The least: prefix, document, question, branch.
+_MOST_SEQUENCES, _LEAST_SEQUENCES = 33, 4
 #: The first context is made for this many tokens; it grows when a request needs more.
 _FIRST_CELLS = 4096
 #: A context below this could hold no document worth labelling.
@@ -56,12 +62,12 @@ def plan_sizes(
     """
     settings = _settings(options.settings)
     free = _free_after_weights(facts, memory, binding, on_gpu=on_gpu)
-    documents = settings.get("documents", 64 if on_gpu else 16)
+    sequences = _MOST_SEQUENCES
     if memory.state_bytes:
-        documents = max(4, min(documents, int(free * _STATE_SHARE) // memory.state_bytes - 1))
+        sequences = max(_LEAST_SEQUENCES, min(sequences, int(free * _STATE_SHARE) // memory.state_bytes))
     shape = Shape(
         cells=CELL_STEP,
-        sequences=documents + 1,
+        sequences=sequences,
         micro_batch=settings.get("micro_batch", 2048 if on_gpu else 512),
         threads=_threads(options.threads),
         kv_type=F32 if facts.quantization == "F32" else F16,
@@ -72,7 +78,11 @@ def plan_sizes(
         shape=replace(shape, cells=min(_FIRST_CELLS, cells)),
         largest_cells=cells,
         largest_request_tokens=context,
-        pack_limits=PackLimits(tokens=shape.micro_batch, documents=documents, padding_share=_PADDING_SHARE),
+        pack_limits=PackLimits(
+            tokens=shape.micro_batch,
+            documents=settings.get("documents", _GPU_DOCUMENTS if on_gpu else _CPU_DOCUMENTS),
+            padding_share=_PADDING_SHARE,
+        ),
     )
 
 
