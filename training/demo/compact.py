@@ -1,8 +1,13 @@
-"""Weights in a quarter of their size, for the way to the training machine: matrices as int8 with a scale a row."""
+"""Weights in a quarter of their size, for the way to the training machine: matrices as int8 with a scale a row.
+
+python compact.py CHECKPOINT... OUT
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -30,3 +35,19 @@ def grow(small: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, value in small.items()
         if not name.endswith(_SCALE)
     }
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoints", type=Path, nargs="+")
+    parser.add_argument("out", type=Path)
+    options = parser.parse_args()
+    weights: dict[str, Tensor] = {}
+    for path in options.checkpoints:
+        weights |= torch.load(path, map_location="cpu", weights_only=True)
+    torch.save(shrink(weights), options.out)
+
+
+if __name__ == "__main__":
+    main()

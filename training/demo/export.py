@@ -1,6 +1,6 @@
 """A trained checkpoint to GGUF, as llama.cpp's architecture ``qwen35``.
 
-    python export.py CHECKPOINT TOKENIZER OUT.gguf [--float32]
+    python export.py CHECKPOINT... TOKENIZER OUT.gguf [--float32]
 
 llama.cpp's conventions: norm weights hold one plus the offset, ``ssm_a`` holds ``-exp(A_log)``, and DeltaNet's value heads
 go round the key heads (0, 2, 1, 3 for two groups of two) where the checkpoint keeps each group together.
@@ -141,24 +141,27 @@ def _around(a: Architecture, size: int) -> torch.Tensor:
     return grouped.transpose(0, 1).reshape(-1)
 
 
-def load(checkpoint: Path) -> Network:
-    """The network of a checkpoint that ``train.py`` wrote."""
+def load(*checkpoints: Path) -> Network:
+    """The network of the files that ``train.py`` wrote."""
     network = Network(Architecture())
-    network.load_state_dict(
-        {k: v.float() for k, v in torch.load(checkpoint, map_location="cpu", weights_only=True).items()}
-    )
+    weights: dict[str, torch.Tensor] = {}
+    for path in checkpoints:
+        weights |= torch.load(path, map_location="cpu", weights_only=True)
+    network.load_state_dict({name: value.float() for name, value in weights.items()})
     return network.eval()
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("tokenizer", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--float32", action="store_true")
     options = parser.parse_args()
-    export(load(options.checkpoint), Tokenizer.from_file(str(options.tokenizer)), options.out, float32=options.float32)
+    export(
+        load(*options.checkpoints), Tokenizer.from_file(str(options.tokenizer)), options.out, float32=options.float32
+    )
 
 
 if __name__ == "__main__":
