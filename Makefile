@@ -36,7 +36,9 @@ check: install
 	$(BIN)/lint-imports
 
 bench: install
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.pipeline_rate
+	$(BIN)/python -m benchmarks.pipeline_rate --memory
+	$(BIN)/python benchmarks/llamacpp_engine.py --model demo
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
