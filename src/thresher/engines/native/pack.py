@@ -77,80 +77,88 @@ class _Draft:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One token of a draft: ``segment`` as the builder counts them, ``token`` within it."""
+    """One token of a tree."""
 
     segment: int
     token: int
 
 
-class PackBuilder:
-    """Collects segments, then lays them out."""
+class Tree:
+    """Segments that go on from one another, behind a held prefix: what one request adds to a pack."""
 
     def __init__(self, held_tokens: int) -> None:
-        self._held_tokens = held_tokens
-        self._drafts: list[_Draft] = []
+        self.held_tokens = held_tokens
+        self.drafts: list[_Draft] = []
+        self.rows = 0
 
     def append(self, parent: int, tokens: Sequence[int]) -> int:
         """A new segment behind ``parent``; ``parent`` itself when there are no tokens."""
         if not len(tokens):
             return parent
         if parent == HELD:
-            position, level = self._held_tokens, 0
+            position, level = self.held_tokens, 0
         else:
-            before = self._drafts[parent]
+            before = self.drafts[parent]
             before.continued = True
             position, level = before.position + len(before.tokens), before.level + 1
-        self._drafts.append(_Draft(parent, tokens, position, level))
-        return len(self._drafts) - 1
+        self.drafts.append(_Draft(parent, tokens, position, level))
+        self.rows += len(tokens)
+        return len(self.drafts) - 1
 
     def keep(self, segment: int) -> None:
         """Later packs go on from ``segment``: its state is needed."""
-        self._drafts[segment].continued = True
+        self.drafts[segment].continued = True
 
-    def want(self, segment: int, token: int) -> Place:
-        """Ask for the hidden state at ``token`` of ``segment``; negative tokens count from its end."""
-        draft = self._drafts[segment]
-        token = range(len(draft.tokens))[token]
+    def want(self, segment: int, before_end: int = 0) -> Place:
+        """Ask for the hidden state ``before_end`` tokens before the last of ``segment``, or in its parent."""
+        draft = self.drafts[segment]
+        while before_end >= len(draft.tokens):
+            before_end -= len(draft.tokens)
+            segment = draft.parent
+            draft = self.drafts[segment]
+        token = len(draft.tokens) - 1 - before_end
         draft.wanted.append(token)
         return Place(segment, token)
 
-    def build(self, step_rows: int, step_spans: int) -> tuple[Pack, dict[Place, int]]:
-        """The pack, and for each wanted place its index among the pack's outputs.
 
-        ``step_rows`` and ``step_spans`` bound a step.
-        """
-        order = sorted(range(len(self._drafts)), key=lambda index: self._drafts[index].level)
-        segments = self._segments(order)
-        drafts = [self._drafts[index] for index in order]
-        rows = {
-            Place(index, token): segment.row + token
-            for index, segment in zip(order, segments, strict=True)
-            for token in self._drafts[index].wanted
-        }
-        outputs = tuple(sorted(set(rows.values())))
-        ranks = {row: rank for rank, row in enumerate(outputs)}
-        pack = Pack(
-            tokens=_concatenated([draft.tokens for draft in drafts]),
-            positions=_concatenated([range(d.position, d.position + len(d.tokens)) for d in drafts]),
-            segments=tuple(segments),
-            steps=tuple(_steps(segments, drafts, step_rows, step_spans)),
-            outputs=outputs,
-            held_tokens=self._held_tokens,
-        )
-        return pack, {place: ranks[row] for place, row in rows.items()}
+def lay_out(trees: Sequence[Tree], step_rows: int, step_spans: int) -> tuple[Pack, list[dict[Place, int]]]:
+    """The pack of ``trees``, and for each tree the index of its wanted places among the pack's outputs.
 
-    def _segments(self, order: Sequence[int]) -> list[Segment]:
-        """In the order of their rows; parents are renumbered."""
-        renumbered = {old: new for new, old in enumerate(order)} | {HELD: HELD}
-        segments: list[Segment] = []
-        row = 0
-        for index in order:
-            draft = self._drafts[index]
-            parent = renumbered[draft.parent]
-            lineage = () if parent == HELD else (*segments[parent].lineage, parent)
-            segments.append(Segment(parent, row, len(draft.tokens), draft.position, draft.continued, lineage))
-            row += len(draft.tokens)
-        return segments
+    ``step_rows`` and ``step_spans`` bound a step. All trees are behind the same prefix.
+    """
+    order = sorted(
+        ((number, index) for number, tree in enumerate(trees) for index in range(len(tree.drafts))),
+        key=lambda place: trees[place[0]].drafts[place[1]].level,
+    )
+    drafts = [trees[number].drafts[index] for number, index in order]
+    segments = _segments(order, drafts)
+    rows: list[dict[Place, int]] = [{} for _ in trees]
+    for (number, index), segment, draft in zip(order, segments, drafts, strict=True):
+        rows[number].update({Place(index, token): segment.row + token for token in draft.wanted})
+    outputs = tuple(sorted({row for of_tree in rows for row in of_tree.values()}))
+    ranks = {row: rank for rank, row in enumerate(outputs)}
+    pack = Pack(
+        tokens=_concatenated([draft.tokens for draft in drafts]),
+        positions=_concatenated([range(d.position, d.position + len(d.tokens)) for d in drafts]),
+        segments=tuple(segments),
+        steps=tuple(_steps(segments, drafts, step_rows, step_spans)),
+        outputs=outputs,
+        held_tokens=trees[0].held_tokens,
+    )
+    return pack, [{place: ranks[row] for place, row in of_tree.items()} for of_tree in rows]
+
+
+def _segments(order: Sequence[tuple[int, int]], drafts: Sequence[_Draft]) -> list[Segment]:
+    """In the order of their rows; parents are renumbered."""
+    renumbered = {place: new for new, place in enumerate(order)}
+    segments: list[Segment] = []
+    row = 0
+    for (number, _), draft in zip(order, drafts, strict=True):
+        parent = HELD if draft.parent == HELD else renumbered[number, draft.parent]
+        lineage = () if parent == HELD else (*segments[parent].lineage, parent)
+        segments.append(Segment(parent, row, len(draft.tokens), draft.position, draft.continued, lineage))
+        row += len(draft.tokens)
+    return segments
 
 
 def _concatenated(parts: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
