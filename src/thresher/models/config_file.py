@@ -72,8 +72,15 @@ class ConfigSection:
             )
 
     def language_model(self) -> ConfigSection:
-        """The part of a ``config.json`` about text: its ``text_config``, else all of it."""
-        return self.section("text_config") or self
+        """The part of a ``config.json`` about text: its ``text_config``, else all of it.
+
+        Whether embedding and head are tied may be said for the whole model only.
+        """
+        text = self.section("text_config")
+        if text is None:
+            return self
+        tied = {key: self.values[key] for key in ("tie_word_embeddings",) if key in self.values}
+        return ConfigSection(text.name, {**tied, **text.values})
 
 
 def read_config_file(path: Path) -> ConfigSection:

@@ -1,7 +1,7 @@
 """A checkpoint's ``config.json`` -> :class:`~thresher.engines.native.config.NativeConfig`.
 
-Keys are those of transformers 5 (rope_parameters) and 4 (rope_theta and rope_scaling beside the others). Nothing is
-taken from transformers' class defaults: they are not those of the published models.
+Keys are those of transformers 5 (rope_parameters, num_local_experts) and 4 (rope_theta and rope_scaling beside the
+others, num_experts). Nothing is taken from transformers' class defaults: they are not those of the published models.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _moe(text: ConfigSection, family: Family) -> MoeConfig | None:
         return None
     shared = family == "qwen3_5_moe"
     return MoeConfig(
-        experts=text.positive("num_experts"),
+        experts=text.positive("num_local_experts" if "num_local_experts" in text.values else "num_experts"),
         experts_per_token=text.positive("num_experts_per_tok"),
         expert_size=text.positive("moe_intermediate_size"),
         shared_expert_size=text.positive("shared_expert_intermediate_size") if shared else 0,
