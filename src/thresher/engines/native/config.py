@@ -71,3 +71,9 @@ class NativeConfig:
     tied_embeddings: bool  # there is no lm_head.weight: the head is embed_tokens.weight
     delta: DeltaConfig | None  # None where every layer is full attention
     moe: MoeConfig | None  # None where the feed-forward is dense
+
+
+def every_nth_full(layer_count: int, interval: int) -> tuple[LayerKind, ...]:
+    """The kinds of layers where each ``interval``-th, counted from 1, is full attention and the others are DeltaNet."""
+    kinds: list[LayerKind] = ["full" if (layer + 1) % interval == 0 else "delta" for layer in range(layer_count)]
+    return tuple(kinds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from thresher.engines.native.weights.gguf import open_gguf
+from thresher.engines.native.weights.safetensors import open_checkpoint_weights
 from thresher.engines.native.weights.source import WeightSource
 from thresher.models.model import Model
 
@@ -16,4 +18,6 @@ def open_weights(model: Model) -> WeightSource:
         ModelFormatError: a family that is not built, a config key that is missing or unknown, or a tensor that is
             missing or of another shape than the config promises; names it.
     """
-    raise NotImplementedError
+    if model.checkpoint is not None:
+        return open_checkpoint_weights(model.checkpoint)
+    return open_gguf(list(zip(model.files.shards, model.headers, strict=True)))

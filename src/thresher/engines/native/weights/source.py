@@ -44,15 +44,27 @@ class WeightSource(Protocol):
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a tensor. ``KeyError`` for a name not in :meth:`names`, here and below."""
 
-    def load(self, name: str, dtype: torch.dtype) -> torch.Tensor:
-        """The whole tensor on the CPU, dequantized; contiguous, and the caller's own to keep and to change.
+    def load(self, name: str, dtype: torch.dtype, device: torch.device | str = "cpu") -> torch.Tensor:
+        """The whole tensor, dequantized; contiguous, and the caller's own to keep and to change.
+
+        With another ``device`` the bytes go there as they are stored and are dequantized there, which is much faster.
 
         Raises:
             ModelFormatError: the file cannot be read, or holds values that are no numbers where they must be.
         """
 
-    def load_rows(self, name: str, rows: torch.Tensor | Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-        """``load(name, dtype)[rows]``, reading only these rows of the first dimension (tokens, experts)."""
+    def load_rows(
+        self,
+        name: str,
+        rows: torch.Tensor | Sequence[int],
+        dtype: torch.dtype,
+        device: torch.device | str = "cpu",
+    ) -> torch.Tensor:
+        """``load(name, dtype, device)[rows]``, reading only these rows of the first dimension (tokens, experts).
+
+        Raises:
+            IndexError: a row that the tensor does not have.
+        """
 
     def stored_bytes(self, name: str) -> int:
         """Bytes of the tensor in its file, scales included."""
