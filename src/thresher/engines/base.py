@@ -19,6 +19,7 @@ class EngineOptions:
     context_tokens: int | None = None  # largest request in tokens, prefix and answer included
     threads: int | None = None
     device: str | None = None
+    weights_memory_bytes: int | None = None  # the most that weights may take; the rest is streamed
     settings: Mapping[str, int] = field(default_factory=dict)  # engine-specific, from a saved profile
 
 

@@ -42,6 +42,11 @@ class LlamaCpp:
         binding = open_binding(want_gpu=True)
         return ", ".join(gpu.description for gpu in binding.gpus()) or binding.system_info()
 
+    @staticmethod
+    def unsuited(model: Model) -> str:
+        """A checkpoint is no GGUF file."""
+        return "" if model.checkpoint is None else "llama.cpp reads GGUF files only"
+
 
 def open_llamacpp(model: Model, options: EngineOptions) -> LlamaCppEngine:
     """Load ``model`` with llama.cpp.
