@@ -62,7 +62,7 @@ def list_all(store: JobStore, documents: list[ListedDocument]) -> None:
         add(documents)
 
 
-def rows(store: JobStore) -> dict[str, tuple[str, str | None]]:
+def rows(store: JobStore) -> dict[str, tuple[str, object]]:
     with JobView.open(store.folder) as view:
         return {row.document_id: (row.status, row.label) for row in view.rows()}
 

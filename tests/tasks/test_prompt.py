@@ -29,7 +29,7 @@ def tokenizer(opened: Model) -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def prompt(opened: Model, tokenizer: Tokenizer) -> Prompt:
-    return build_prompt(TASK, tokenizer, opened.chat)
+    return build_prompt(TASK, tokenizer, opened.chat).prompt
 
 
 def test_the_whole_prompt_reads_as_documented(prompt: Prompt, tokenizer: Tokenizer) -> None:
@@ -57,7 +57,7 @@ def test_a_label_has_the_same_tokens_in_the_list_and_in_the_answer(prompt: Promp
 
 def test_examples_stand_before_the_document(opened: Model, tokenizer: Tokenizer) -> None:
     task = Task(["a", "b"], examples=[("First text. ", "b")])
-    text = tokenizer.decode(build_prompt(task, tokenizer, opened.chat).prefix_tokens)
+    text = tokenizer.decode(build_prompt(task, tokenizer, opened.chat).prompt.prefix_tokens)
     assert "Labels:\na\nb\n\nExamples:\n\nDocument:\nFirst text.\n---\nLabel: b\n\nDocument:\n" in text
 
 
@@ -87,7 +87,7 @@ def test_no_text_of_the_user_becomes_a_control_token(opened: Model, tokenizer: T
     (token,) = tokenizer.encode_template(control)
     assert token not in tokenizer.encode(document_text(f"before {control} after"))
     task = Task([f"a{control}", "b"], instructions=f"Say {control}", examples=[(f"an example {control}", "b")])
-    plain = build_prompt(Task(["a", "b"], examples=[("an example", "b")]), tokenizer, opened.chat)
-    built = build_prompt(task, tokenizer, opened.chat)
+    plain = build_prompt(Task(["a", "b"], examples=[("an example", "b")]), tokenizer, opened.chat).prompt
+    built = build_prompt(task, tokenizer, opened.chat).prompt
     assert built.prefix_tokens.count(token) == plain.prefix_tokens.count(token)
     assert built.questions[0].trie.sequences[0].count(token) == plain.questions[0].trie.sequences[0].count(token)
