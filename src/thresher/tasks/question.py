@@ -76,15 +76,12 @@ class Question:
         self.abstain_below = _probability("abstain_below", abstain_below, 0.0)
         #: For ``choice`` the top of the labels' tree; else the labels, side by side.
         self.tree = label_tree(self.labels) if kind == "choice" else tuple(_leaf(label) for label in self.labels)
+        #: The possible answers in the task's order; parents of other labels are none.
+        self.label_names = tuple(answer for node in self.tree for answer in node.answers())
         self.examples = tuple(self._example(number, *example) for number, example in enumerate(examples, 1))
 
     def __repr__(self) -> str:
         return f"Question({self.name!r}, {self.kind}, {list(self.label_names)!r})"
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """The possible answers in the task's order; parents of other labels are none."""
-        return tuple(answer for node in self.tree for answer in node.answers())
 
     def canonical(self) -> dict[str, Any]:
         """Everything that changes an answer."""
