@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import safetensors.torch
@@ -57,23 +60,35 @@ def tiny_config(family: Family, *, vocabulary_size: int = 320, tied: bool = Fals
     )
 
 
+_FOLDER = tempfile.TemporaryDirectory(prefix="thresher-checkpoints-")
+
+
 def random_weights(config: NativeConfig) -> dict[str, torch.Tensor]:
     """By transformers' names, float32; norms and the like are not what they begin with, so that mistakes show."""
-    weights: dict[str, torch.Tensor] = transformers_model(config).state_dict()
-    torch.manual_seed(1)
-    return {
-        name: value + 0.1 * torch.randn_like(value) if value.ndim == 1 else 3 * value for name, value in weights.items()
-    }
+    return dict(_saved(config, 10**9)[1])
 
 
 def write_checkpoint(folder: Path, config: NativeConfig, *, shard_bytes: int = 10**9) -> dict[str, torch.Tensor]:
     """A checkpoint with a tokenizer; returns the weights by transformers' names."""
+    saved, weights = _saved(config, shard_bytes)
+    shutil.copytree(saved, folder, dirs_exist_ok=True)
+    return dict(weights)
+
+
+@cache
+def _saved(config: NativeConfig, shard_bytes: int) -> tuple[Path, Mapping[str, torch.Tensor]]:
+    """Written once per process: transformers takes its time."""
+    folder = Path(tempfile.mkdtemp(dir=_FOLDER.name))
     model = transformers_model(config)
-    weights = random_weights(config)
+    torch.manual_seed(1)
+    weights = {
+        name: value + 0.1 * torch.randn_like(value) if value.ndim == 1 else 3 * value
+        for name, value in model.state_dict().items()
+    }
     model.load_state_dict(weights)
     model.save_pretrained(folder, max_shard_size=shard_bytes)
     write_tokenizer(folder)
-    return weights
+    return folder, weights
 
 
 def rewrite_weights(folder: Path, weights: Mapping[str, torch.Tensor]) -> None:

@@ -21,9 +21,9 @@ def write_gguf_model(
     """A GGUF model in float32; ``extra`` are further keys below the architecture's name, ``__`` for dots."""
     writer = gguf.GGUFWriter(path, _ARCHITECTURES[config.family])
     _write_facts(writer, config)
-    for key, value in extra.items():
+    for key, setting in extra.items():
         name = f"{_ARCHITECTURES[config.family]}.{key.replace('__', '.')}"
-        writer.add_string(name, value) if isinstance(value, str) else writer.add_uint32(name, value)
+        writer.add_string(name, setting) if isinstance(setting, str) else writer.add_uint32(name, setting)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen35")
     writer.add_token_list(vocabulary.all_tokens)
@@ -115,8 +115,8 @@ def _tiled(name: str, value: torch.Tensor, delta: DeltaConfig) -> torch.Tensor:
     """Value heads from grouped by key head to going round the key heads."""
 
     def around(rows: torch.Tensor) -> torch.Tensor:
-        grouped = rows.unflatten(0, (delta.key_heads, delta.value_heads // delta.key_heads, -1))
-        return grouped.transpose(0, 1).flatten(0, 2)
+        grouped = rows.reshape(delta.key_heads, delta.value_heads // delta.key_heads, -1)
+        return grouped.transpose(0, 1).reshape(rows.shape)
 
     if name == "norm.weight":
         return value

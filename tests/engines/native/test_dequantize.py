@@ -26,7 +26,7 @@ def random_blocks(type_name: str) -> npt.NDArray[np.uint8]:
             values = gguf.quants.dequantize(blocks, gguf.GGMLQuantizationType[type_name]).reshape(len(blocks), -1)
         finite = blocks[np.isfinite(values).all(axis=1)]
         if len(finite) >= _BLOCKS:
-            return finite[:_BLOCKS]
+            return np.ascontiguousarray(finite[:_BLOCKS], dtype=np.uint8)
 
 
 @pytest.mark.parametrize("type_name", DEQUANTIZERS)

@@ -17,6 +17,11 @@ __all__ = ["PRECISIONS", "Activation", "Linear", "empty_linear", "make_linear"]
 PRECISIONS: Mapping[str, str] = {
     "fp32": "thresher.engines.native.linear.plain:Fp32Linear",
     "bf16": "thresher.engines.native.linear.plain:Bf16Linear",
+    "fp8": "thresher.engines.native.linear.fp8:Fp8Linear",
+    "int8": "thresher.engines.native.linear.int8:Int8Linear",
+    "nvfp4": "thresher.engines.native.linear.nvfp4:Nvfp4Linear",
+    "nvfp4-bf16": "thresher.engines.native.linear.nvfp4_weights:Nvfp4Bf16Linear",
+    "nvfp4-fp8": "thresher.engines.native.linear.nvfp4_weights:Nvfp4Fp8Linear",
 }
 
 

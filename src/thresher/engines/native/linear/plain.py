@@ -33,6 +33,10 @@ class _Plain(StoredLinear):
         """``x @ weight.T``."""
         return F.linear(x.values, self._tensors["weight"]).to(x.dtype)
 
+    def reference(self, x: Activation) -> torch.Tensor:
+        """The same product in float32."""
+        return (x.values.float() @ self._tensors["weight"].float().t()).to(x.dtype)
+
 
 class Fp32Linear(_Plain):
     """32-bit floats: the reference for every other precision."""

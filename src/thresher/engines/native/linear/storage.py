@@ -37,7 +37,11 @@ class StoredLinear:
         raise NotImplementedError
 
     def multiply(self, x: Activation) -> torch.Tensor:
-        """[T, in] to [T, out] in ``x.dtype``."""
+        """[T, in] to [T, out] in ``x.dtype``, as fast as the device can."""
+        raise NotImplementedError
+
+    def reference(self, x: Activation) -> torch.Tensor:
+        """The same as :meth:`multiply` in plain arithmetic."""
         raise NotImplementedError
 
     def quantize_activation(self, x: torch.Tensor) -> Activation:
@@ -46,12 +50,20 @@ class StoredLinear:
 
     def __call__(self, x: torch.Tensor | Activation) -> torch.Tensor:
         """See :class:`~thresher.engines.native.linear.base.Linear`."""
-        return self.multiply(self.quantize_activation(x) if isinstance(x, torch.Tensor) else x)
+        if isinstance(x, torch.Tensor):
+            x = self.quantize_activation(x)
+        elif x.precision != self.precision:
+            raise ValueError(f"activations quantized for {x.precision} cannot be multiplied in {self.precision}")
+        return self.multiply(x)
 
     @property
     def weight_bytes(self) -> int:
         """Bytes of the storage."""
         return sum(tensor.nbytes for tensor in self._tensors.values())
+
+    def cut(self, y: torch.Tensor) -> torch.Tensor:
+        """``y`` [T, out padded] without the padding, contiguous."""
+        return y[:, : self.out_features].contiguous()
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The storage by name."""
