@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from thresher.cli.console import LiveProgress, duration, print_json, print_line, print_note, print_table
+from thresher.cli.sizes import parse_size
 from thresher.errors import UsageError
 from thresher.jobs import JobView, check_target, export
 from thresher.pipeline import ClassifyOptions, DryRun, LongPolicy, Run, RunSummary, dry_run, run_classify
@@ -36,6 +37,9 @@ def command(
     labels: Annotated[str | None, typer.Option(metavar="A,B,C", help="The labels, instead of a task file.")] = None,
     engine: Annotated[
         str, typer.Option(metavar="NAME", help="What reads the documents; see 'thresher engines'.")
+    ] = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="P", help="What the engine computes in: fp32, bf16, fp8, int8, nvfp4.")
     ] = "auto",
     job: Annotated[
         Path | None,
@@ -76,6 +80,10 @@ def command(
         int | None, typer.Option(metavar="N", help="CPU threads of the engine (default: the cores).")
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="D", help="Where the engine computes: cpu or gpu.")] = None,
+    weights_memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory for weights, such as 12GiB; what does not fit is streamed."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Give every document its label.
@@ -88,9 +96,10 @@ def command(
     if out is not None:
         check_target(out, overwrite=overwrite)
     options = ClassifyOptions(
-        engine=engine, job=job, text_column=text_column, id_column=id_column, gold_column=gold_column,
+        engine=engine, precision=precision, job=job, text_column=text_column, id_column=id_column, gold_column=gold_column,
         context_tokens=context, long_policy=long, limit=limit, retry_failed=retry_failed,
         store_text=not no_store_text, threads=threads, device=device,
+        weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory),
     )  # fmt: skip
     chosen = _task(task, labels)
     exclude = [] if out is None else [out]

@@ -49,7 +49,11 @@ def workbench(
         progress.message(message)
     context = options.context_tokens or _context_of(latest_run, opened.facts, name)
     engine_options = EngineOptions(
-        precision=options.precision, context_tokens=context, threads=options.threads, device=options.device
+        precision=options.precision,
+        context_tokens=context,
+        threads=options.threads,
+        device=options.device,
+        weights_memory_bytes=options.weights_memory_bytes,
     )
     with open_engine(name, opened, engine_options) as engine:
         task_prompt = build_prompt(task, engine.tokenizer, opened.chat)

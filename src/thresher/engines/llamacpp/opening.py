@@ -60,6 +60,8 @@ def open_llamacpp(model: Model, options: EngineOptions) -> LlamaCppEngine:
     _check_format(model)
     _check_precision(model, options.precision)
     _check_device(options.device)
+    if options.weights_memory_bytes is not None:
+        raise UsageError("--weights-memory: llama.cpp keeps all weights in memory; use --engine native")
     binding = open_binding(want_gpu=options.device != "cpu")
     on_gpu = _wants_gpu(binding, options.device)
     plan = plan_sizes(model.facts, model_memory(model.headers), binding, options, on_gpu=on_gpu)
