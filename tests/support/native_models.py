@@ -102,7 +102,7 @@ def _reference(family: Family, layers: int, sizes: dict[str, Any]) -> Any:
         rope |= {"partial_rotary_factor": 1 / 3, "mrope_section": [2, 1, 1], "mrope_interleaved": True}
     if family.endswith("moe"):
         arguments |= _MOE
-    kinds = {
+    kinds: dict[str, tuple[Any, Any]] = {
         "qwen3_5": (transformers.Qwen3_5TextConfig, transformers.Qwen3_5ForCausalLM),
         "qwen3_5_moe": (transformers.Qwen3_5MoeTextConfig, transformers.Qwen3_5MoeForCausalLM),
         "qwen3": (transformers.Qwen3Config, transformers.Qwen3ForCausalLM),
