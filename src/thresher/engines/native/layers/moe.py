@@ -7,6 +7,7 @@ import torch
 from thresher.engines.native.config import MoeConfig
 from thresher.engines.native.layers.mlp import Mlp
 from thresher.engines.native.layers.parts import Parts
+from thresher.engines.native.linear import Activation
 
 
 class Moe:
@@ -20,8 +21,13 @@ class Moe:
             for index in range(moe.experts)
         ]
 
-    def __call__(self, h: torch.Tensor) -> torch.Tensor:
+    @property
+    def reads(self) -> None:
+        """The router and every expert read the rows themselves."""
+
+    def __call__(self, h: torch.Tensor | Activation) -> torch.Tensor:
         """[T, hidden] to [T, hidden]."""
+        assert isinstance(h, torch.Tensor), "rows are not quantized for a router"
         weights, chosen = self._route(h)
         out = torch.zeros(h.shape, dtype=torch.float32, device=h.device)
         order = chosen.flatten().argsort(stable=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 
+from thresher.engines.native.kernels.quantize import quantize_rows
 from thresher.engines.native.linear.base import Activation
 from thresher.engines.native.linear.rows import check_width, pad_rows, padded, row_factors
 from thresher.engines.native.linear.storage import StoredLinear
@@ -46,7 +47,14 @@ class Fp8Linear(StoredLinear):
         if not _has_tensor_cores(x.values.device):
             return self.reference(x)
         weight, factors = self._tensors["weight"], self._tensors["factors"]
-        y = torch._scaled_mm(x.values, weight.t(), scale_a=x.scales[0], scale_b=factors, out_dtype=torch.bfloat16)
+        y = torch._scaled_mm(
+            x.values,
+            weight.t(),
+            scale_a=x.scales[0],
+            scale_b=factors,
+            out_dtype=torch.bfloat16,
+            use_fast_accum=True,
+        )
         return self.cut(y).to(x.dtype)
 
     def reference(self, x: Activation) -> torch.Tensor:
@@ -57,8 +65,9 @@ class Fp8Linear(StoredLinear):
 
 def quantize_activation(x: torch.Tensor) -> Activation:
     """Each token of ``x`` [T, in] divided by its factor and rounded to nearest."""
-    factors = row_factors(x, _LARGEST)
-    return Activation(Fp8Linear.precision, _round(x, factors), (factors,), x.dtype)
+    rows = quantize_rows(x)
+    assert rows.factors is not None, "rounded rows have factors"
+    return Activation(Fp8Linear.precision, rows.values, (rows.factors,), x.dtype)
 
 
 def _round(x: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:

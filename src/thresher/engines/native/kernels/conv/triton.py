@@ -1,0 +1,103 @@
+"""Convolution, SiLU and unit length in one pass: a program makes one head of a block of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import triton
+import triton.language as tl
+
+from thresher.engines.native.kernels.conv import Convolved
+from thresher.engines.native.kernels.conv.reference import tails
+from thresher.engines.native.kernels.sequences import places
+
+_ROWS = 32
+
+
+def causal_conv(
+    x: torch.Tensor, taps: torch.Tensor, before: torch.Tensor, lengths: Sequence[int], *, key_heads: int, key_dim: int
+) -> Convolved:
+    """See :func:`thresher.engines.native.kernels.conv.causal_conv`."""
+    tokens, channels = x.shape
+    own = places(lengths, x.device)
+    queries, keys = (torch.empty(tokens, key_heads, key_dim, dtype=x.dtype, device=x.device) for _ in range(2))
+    values = torch.empty(tokens, channels - 2 * key_heads * key_dim, dtype=x.dtype, device=x.device)
+    block = triton.next_power_of_2(key_dim)
+    grid = (triton.cdiv(tokens, _ROWS), 2 * key_heads + triton.cdiv(values.shape[1], block))
+    _conv[grid](
+        x,
+        taps,
+        before.contiguous(),
+        own.numbers,
+        own.within,
+        queries,
+        keys,
+        values,
+        tokens,
+        channels,
+        key_heads,
+        key_dim,
+        key_dim**-0.5,
+        WIDTH=taps.shape[1],
+        ROWS=_ROWS,
+        BLOCK=block,
+        num_warps=4,
+    )
+    return Convolved(queries, keys, values, tails(x, before, own))
+
+
+@triton.jit
+def _conv(
+    x,
+    taps,
+    before,
+    numbers,
+    within,
+    queries,
+    keys,
+    values,
+    tokens,
+    channels,
+    key_heads,
+    key_dim,
+    query_scale,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    head = tl.program_id(1)
+    inner = tl.arange(0, BLOCK)
+    is_key = head < 2 * key_heads
+    first = tl.where(is_key, head * key_dim, 2 * key_heads * key_dim + (head - 2 * key_heads) * BLOCK)
+    end = tl.where(is_key, first + key_dim, channels)
+    channel = (first + inner)[None, :]
+    real = row < tokens
+    mask = real[:, None] & (channel < end)
+    sequence = tl.load(numbers + row, mask=real, other=0).to(tl.int64)
+    place = tl.load(within + row, mask=real, other=WIDTH)
+    total = tl.zeros([ROWS, BLOCK], tl.float32)
+    for tap in tl.static_range(WIDTH):
+        back = WIDTH - 1 - tap
+        inside = (place >= back)[:, None]
+        at = x + (row - back)[:, None] * channels + channel
+        value = tl.load(at, mask=mask & inside, other=0.0).to(tl.float32)
+        at = before + (sequence * (WIDTH - 1) + place + tap)[:, None] * channels + channel
+        value += tl.load(at, mask=mask & (place < back)[:, None], other=0.0).to(tl.float32)
+        total += value * tl.load(taps + channel * WIDTH + tap, mask=channel < end, other=0.0)
+    total = total * tl.sigmoid(total)
+    if is_key:
+        total = total * tl.rsqrt(tl.sum(total * total, axis=1) + 1e-6)[:, None]
+        out = queries
+        column = channel
+        if head < key_heads:
+            total = total * query_scale
+        else:
+            out = keys
+            column = channel - key_heads * key_dim
+        tl.store(out + row[:, None] * key_heads * key_dim + column, total.to(queries.dtype.element_ty), mask=mask)
+    else:
+        column = channel - 2 * key_heads * key_dim
+        width = channels - 2 * key_heads * key_dim
+        tl.store(values + row[:, None] * width + column, total.to(values.dtype.element_ty), mask=mask)
