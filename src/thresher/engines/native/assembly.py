@@ -23,6 +23,7 @@ from thresher.engines.native.streaming import LayerStore, layer_formats
 from thresher.engines.native.tables import EMBEDDING, Table, head_name
 from thresher.engines.native.weights import WeightSource, open_weights
 from thresher.errors import EngineCapacityError, EngineUnavailableError, ModelFormatError, UsageError
+from thresher.models.facts import ModelFacts
 from thresher.models.model import Model
 from thresher.models.tokenizer import Tokenizer
 
@@ -64,32 +65,33 @@ def open_native(model: Model, options: EngineOptions) -> NativeEngine:
     logger.info("precision %s: %s", precision, explanation)
     source = open_weights(model)
     try:
-        return _assemble(model, tokenizer, source, precision, device, options)
+        return assemble(model.facts, tokenizer, source, precision, device, options)
     except BaseException:
         source.close()
         raise
 
 
-def _assemble(
-    model: Model,
+def assemble(
+    facts: ModelFacts,
     tokenizer: Tokenizer,
     source: WeightSource,
     precision: str,
     device: torch.device,
     options: EngineOptions,
 ) -> NativeEngine:
+    """An engine over ``source``, which it closes when it is closed; raises as :func:`open_native`."""
     config, dtype = source.config, activation_dtype(precision)
     blocks = [form.block_bytes for form in layer_formats(config, precision)]
     placement = _place(source, blocks, device, dtype, options.weights_memory_bytes)
     free = _free_bytes(device) - placement.device_bytes
     if free <= 0:
         raise EngineCapacityError(
-            f"the weights of {model.facts.name} take {placement.device_bytes / _GIB:.2f} GiB in {precision}, and "
+            f"the weights of {facts.name} take {placement.device_bytes / _GIB:.2f} GiB in {precision}, and "
             f"{_free_bytes(device) / _GIB:.2f} GiB are free; give --weights-memory, or free memory"
         )
     sizes = plan_sizes(
         config,
-        model.facts,
+        facts,
         options,
         free_bytes=free,
         value_bytes=dtype.itemsize,
@@ -108,7 +110,7 @@ def _assemble(
         store.close()
         source.close()
 
-    return NativeEngine(Reader(forward, head, sizes), tokenizer, _info(model, precision, device, sizes), sizes, close)
+    return NativeEngine(Reader(forward, head, sizes), tokenizer, _info(facts, precision, device, sizes), sizes, close)
 
 
 def _place(
@@ -181,12 +183,12 @@ def _free_bytes(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
 
 
-def _info(model: Model, precision: str, device: torch.device, sizes: Sizes) -> EngineInfo:
+def _info(facts: ModelFacts, precision: str, device: torch.device, sizes: Sizes) -> EngineInfo:
     on_gpu = device.type == "cuda"
     return EngineInfo(
         engine="native",
-        model=model.facts.name,
-        model_fingerprint=model.facts.fingerprint,
+        model=facts.name,
+        model_fingerprint=facts.fingerprint,
         precision=precision,
         version=f"torch {torch.__version__}",
         device=torch.cuda.get_device_name(device) if on_gpu else f"cpu, {torch.get_num_threads()} threads",

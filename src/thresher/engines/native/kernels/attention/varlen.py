@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 
 import torch
@@ -67,7 +69,7 @@ def _attend_kind(
         max(stop - start for start, stop in keys_of),
         return_aux=AuxRequest(lse=True),
         window_size=_CAUSAL if causal else _ALL,
-        enable_gqa=True,
+        **_grouped(),
     )
     logsumexps = logsumexps.transpose(0, 1)
     if _adjacent(queries_of):
@@ -77,6 +79,14 @@ def _attend_kind(
     for start, stop in queries_of:
         merger.add(start, stop, outputs[row : row + stop - start], logsumexps[row : row + stop - start])
         row += stop - start
+
+
+@cache
+def _grouped() -> dict[str, bool]:
+    """torch asks to be told of grouped key heads from 2.13 on; before, it takes them without."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    return {"enable_gqa": True} if "enable_gqa" in inspect.signature(varlen_attn).parameters else {}
 
 
 def _adjacent(ranges: Sequence[tuple[int, int]]) -> bool:
