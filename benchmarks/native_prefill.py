@@ -29,7 +29,7 @@ from benchmarks.native.workload import make_requests, read_lengths, spread
 from thresher.engines.native.engine import NativeEngine
 from thresher.types import Request
 
-_PACKAGES = ("thresher", "torch", "triton", "fla-core", "numpy")
+_PACKAGES = ("thresher", "torch", "triton", "fla-core", "flash-attn-3", "fa3-fwd", "numpy")
 _WARM_UP_DOCUMENTS = 12
 _PROFILED_DOCUMENTS = 16
 

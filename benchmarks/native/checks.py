@@ -197,7 +197,7 @@ def _check_delta_rule(device: torch.device) -> dict[str, float]:
 
 
 def _check_attention(device: torch.device) -> dict[str, float]:
-    from thresher.engines.native.kernels.attention import reference
+    from thresher.engines.native.kernels.attention import reference, varlen
 
     pieces, row = [], 0
     for length in _LENGTHS:
@@ -209,5 +209,9 @@ def _check_attention(device: torch.device) -> dict[str, float]:
         KeysValues(*(_numbers(count, 4, 256, device=device).to(torch.bfloat16) for _ in range(2))) for count in (row, 333)
     )
     found = choose_attention(device, torch.bfloat16)(queries, pieces, pack, held)
+    by_kind = varlen.attend_by_kind(queries, pieces, pack, held)
     expected = reference.attend(queries.float(), pieces, pack, held)
-    return {"kernel bf16 attention": relative_error(found, expected)}
+    return {
+        "kernel bf16 attention": relative_error(found, expected),
+        "kernel bf16 attention by kind": relative_error(by_kind, expected),
+    }

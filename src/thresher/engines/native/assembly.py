@@ -33,6 +33,8 @@ _PACKS_PER_CALL = 4
 _DOCUMENTS_PER_CALL = 512
 #: The residual stream of a pack stays on the card up to this share of its free memory, else it waits in host memory.
 _RESIDUAL_SHARE = 0.25
+#: The embedding goes to the device too as long as no more than this share of its free memory is then taken.
+_TABLES_SHARE = 0.7
 _GIB = 1 << 30
 
 
@@ -118,7 +120,7 @@ def _place(
 ) -> _Placement:
     """Layers first, then the head, as far as ``limit`` bytes on the device reach.
 
-    The embedding is looked up in host memory. On a CPU a limit holds for host memory too: then tables and streamed
+    The embedding is looked up in host memory where the device has no room to spare. On a CPU a limit holds for host memory too: then tables and streamed
     layers stay in their files.
     """
     config = source.config
@@ -138,14 +140,15 @@ def _place(
             embedding=host if limit is None else None,
             device_bytes=on_device + tied_or_none,
         )
+    embedding_fits = limit is None and on_device + table <= _TABLES_SHARE * _free_bytes(device)
     streamed = sum(block for layer, block in enumerate(blocks) if layer not in resident)
     free_on_host = available_bytes()
     return _Placement(
         resident=resident,
         layers_on_host=streamed + 2 * table < free_on_host,
         head=device if head_fits else host if 2 * table < free_on_host else None,
-        embedding=host if 2 * table < free_on_host else None,
-        device_bytes=on_device,
+        embedding=device if embedding_fits else host if 2 * table < free_on_host else None,
+        device_bytes=on_device + (table if embedding_fits and not config.tied_embeddings else 0),
     )
 
 

@@ -73,7 +73,7 @@ class ForwardPass:
                 out = layer(x[view.start : view.stop].to(self._device), view, memory, pruned=pruned)
                 if pruned:
                     found.append(out)
-                else:
+                elif x.device != self._device:
                     x[view.start : view.stop] = out
             if hold:
                 kept.append(memory.after(0))

@@ -13,15 +13,51 @@ _VALUES_PER_WARP = 512
 
 
 @triton.jit
+def row_factor(largest):
+    """What a row is divided by so that its largest value becomes E4M3's (see ``linear.rows.row_factors``)."""
+    return tl.maximum(largest, 1e-12) / 448.0
+
+
+@triton.jit
+def largest_of(values, mask):
+    """The largest magnitude of a block."""
+    return tl.max(tl.where(mask, tl.abs(values), 0.0))
+
+
+@triton.jit
+def store(values, mask, columns, out_row):
+    """Write a block held in float32, rounded to the dtype of ``out_row``."""
+    tl.store(out_row + columns, values.to(out_row.dtype.element_ty), mask=mask)
+
+
+@triton.jit
 def store_row(values, mask, columns, out_row, factor_at, QUANTIZE: tl.constexpr):
-    """Write a row held in float32, as it is or divided by its factor (see ``linear.rows.row_factors``) and rounded."""
+    """Write a row held in one block, as it is or divided by its factor."""
     if QUANTIZE:
-        largest = tl.max(tl.where(mask, tl.abs(values), 0.0))
-        factor = tl.maximum(largest, 1e-12) / 448.0
+        factor = row_factor(largest_of(values, mask))
         tl.store(factor_at, factor)
-        tl.store(out_row + columns, (values / factor).to(out_row.dtype.element_ty), mask=mask)
-    else:
-        tl.store(out_row + columns, values.to(out_row.dtype.element_ty), mask=mask)
+        values = values / factor
+    store(values, mask, columns, out_row)
+
+
+@triton.jit
+def store_two(first, first_mask, first_columns, rest, rest_mask, rest_columns, out_row, factor_at, QUANTIZE: tl.constexpr):
+    """Write a row held in two blocks, as it is or divided by its factor."""
+    if QUANTIZE:
+        factor = row_factor(tl.maximum(largest_of(first, first_mask), largest_of(rest, rest_mask)))
+        tl.store(factor_at, factor)
+        first = first / factor
+        rest = rest / factor
+    store(first, first_mask, first_columns, out_row)
+    store(rest, rest_mask, rest_columns, out_row)
+
+
+def two_blocks(width: int) -> tuple[int, int]:
+    """Powers of two that hold a row between them with little to spare: 17408 is 16384 and 1024."""
+    first = triton.next_power_of_2(width)
+    if first > width:
+        first //= 2
+    return first, triton.next_power_of_2(max(1, width - first))
 
 
 def empty_rows(tokens: int, width: int, like: torch.Tensor, *, quantize: bool) -> Rows:

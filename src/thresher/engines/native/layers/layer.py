@@ -45,7 +45,7 @@ class Layer:
         return self._mixer.memory(rows, held, self._dtype, self._device)
 
     def __call__(self, x: torch.Tensor, view: StepView, memory: Memory, *, pruned: bool) -> torch.Tensor:
-        """The residual stream [rows, hidden] after this layer; pruned, of the wanted rows only."""
+        """The residual stream [rows, hidden] after this layer, written over ``x``; pruned, of the wanted rows only."""
         eps = self._config.rms_norm_eps
         h = add_norm(
             x, None, self._parts.norm("input_layernorm"), eps, plain=True, quantize=quantizes(self._mixer.reads)
@@ -59,4 +59,4 @@ class Layer:
         plain = reads is None or not quantizes(reads)
         h = add_norm(x, mixed, self._parts.norm("post_attention_layernorm"), eps, plain=plain, quantize=not plain)
         fed = self._feed_forward(h.plain_rows() if reads is None else h.activation(reads))
-        return fed.add_(h.total)
+        return torch.add(fed, h.total, out=h.total if pruned else x)

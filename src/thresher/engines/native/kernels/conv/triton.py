@@ -66,26 +66,31 @@ def _conv(
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    first_row = tl.program_id(0).to(tl.int64) * ROWS
+    offset = tl.arange(0, ROWS)
+    row = first_row + offset
     head = tl.program_id(1)
     inner = tl.arange(0, BLOCK)
     is_key = head < 2 * key_heads
     first = tl.where(is_key, head * key_dim, 2 * key_heads * key_dim + (head - 2 * key_heads) * BLOCK)
     end = tl.where(is_key, first + key_dim, channels)
     channel = (first + inner)[None, :]
+    here = x + first_row * channels
     real = row < tokens
     mask = real[:, None] & (channel < end)
-    sequence = tl.load(numbers + row, mask=real, other=0).to(tl.int64)
     place = tl.load(within + row, mask=real, other=WIDTH)
     total = tl.zeros([ROWS, BLOCK], tl.float32)
     for tap in tl.static_range(WIDTH):
         back = WIDTH - 1 - tap
-        inside = (place >= back)[:, None]
-        at = x + (row - back)[:, None] * channels + channel
-        value = tl.load(at, mask=mask & inside, other=0.0).to(tl.float32)
-        at = before + (sequence * (WIDTH - 1) + place + tap)[:, None] * channels + channel
-        value += tl.load(at, mask=mask & (place < back)[:, None], other=0.0).to(tl.float32)
+        at = here + (offset - back)[:, None] * channels + channel
+        value = tl.load(at, mask=mask & (place >= back)[:, None], other=0.0).to(tl.float32)
         total += value * tl.load(taps + channel * WIDTH + tap, mask=channel < end, other=0.0)
+    if tl.min(place) < WIDTH - 1:  # a sequence starts here: what was to its left
+        sequence = tl.load(numbers + row, mask=real, other=0).to(tl.int64)
+        for tap in tl.static_range(WIDTH - 1):
+            at = before + (sequence * (WIDTH - 1) + place + tap)[:, None] * channels + channel
+            value = tl.load(at, mask=mask & (place < WIDTH - 1 - tap)[:, None], other=0.0).to(tl.float32)
+            total += value * tl.load(taps + channel * WIDTH + tap, mask=channel < end, other=0.0)
     total = total * tl.sigmoid(total)
     if is_key:
         total = total * tl.rsqrt(tl.sum(total * total, axis=1) + 1e-6)[:, None]
@@ -96,7 +101,7 @@ def _conv(
         else:
             out = keys
             column = channel - key_heads * key_dim
-        tl.store(out + row[:, None] * key_heads * key_dim + column, total.to(queries.dtype.element_ty), mask=mask)
+        tl.store(out + row[:, None] * (key_heads * key_dim) + column, total.to(queries.dtype.element_ty), mask=mask)
     else:
         column = channel - 2 * key_heads * key_dim
         width = channels - 2 * key_heads * key_dim
