@@ -113,9 +113,7 @@ def _host_seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def _time_shape(
-    shape: tuple[int, int, str, float], count: int, device: torch.device, rows: int
-) -> dict[str, Any]:
+def _time_shape(shape: tuple[int, int, str, float], count: int, device: torch.device, rows: int) -> dict[str, Any]:
     out_features, in_features, precision, share = shape
     linear = empty_linear(out_features, in_features, precision, device)
     used = max(16, round(rows * share))

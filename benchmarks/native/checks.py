@@ -206,7 +206,8 @@ def _check_attention(device: torch.device) -> dict[str, float]:
     pieces.append(Piece(0, row, True, 0, 333, False))
     queries = _numbers(row, 24, 256, device=device).to(torch.bfloat16)
     pack, held = (
-        KeysValues(*(_numbers(count, 4, 256, device=device).to(torch.bfloat16) for _ in range(2))) for count in (row, 333)
+        KeysValues(*(_numbers(count, 4, 256, device=device).to(torch.bfloat16) for _ in range(2)))
+        for count in (row, 333)
     )
     found = choose_attention(device, torch.bfloat16)(queries, pieces, pack, held)
     by_kind = varlen.attend_by_kind(queries, pieces, pack, held)

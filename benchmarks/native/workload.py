@@ -40,8 +40,6 @@ def make_requests(prefix_tokens: int, prompt_tokens: list[int], vocabulary: int,
     question = QuestionPrompt(name="label", suffix_tokens=tokens(_SUFFIX_TOKENS), trie=trie)
     prompt = Prompt(prefix_tokens=tokens(prefix_tokens), questions=(question,))
     return [
-        Request(
-            request_id=index, prompt=prompt, document_tokens=tokens(max(1, count - prefix_tokens - _SUFFIX_TOKENS))
-        )
+        Request(request_id=index, prompt=prompt, document_tokens=tokens(max(1, count - prefix_tokens - _SUFFIX_TOKENS)))
         for index, count in enumerate(prompt_tokens)
     ]

@@ -131,9 +131,7 @@ def test_sigmoid_gate(tokens: int, heads: int, size: int, dtype: torch.dtype) ->
 
 @dtypes
 @pytest.mark.parametrize(("tokens", "heads", "size", "half"), [(1, 3, 24, 4), (5, 4, 16, 8), (4, 1, 32, 1)])
-def test_norm_rotate(
-    tokens: int, heads: int, size: int, half: int, dtype: torch.dtype
-) -> None:
+def test_norm_rotate(tokens: int, heads: int, size: int, half: int, dtype: torch.dtype) -> None:
     kernel, reference = both("rotate")
     x = numbers(tokens, heads, 2 * size, dtype=dtype)[..., :size]
     scale, angles = numbers(size, seed=1), 3 * numbers(tokens, 1, half, seed=2)
@@ -145,7 +143,7 @@ def test_norm_rotate(
 
 @dtypes
 @pytest.mark.parametrize("lengths", [(1,), (2, 1, 3, 40), (33, 31, 5, 1, 1, 64)])
-@pytest.mark.parametrize(("key_heads", "key_dim", "values"), [(2, 16, 120), (1, 20, 33)])
+@pytest.mark.parametrize(("key_heads", "key_dim", "values"), [(2, 16, 120), (1, 20, 33), (1, 16, 48)])
 def test_conv(
     lengths: tuple[int, ...],
     key_heads: int,

@@ -41,7 +41,9 @@ def store_row(values, mask, columns, out_row, factor_at, QUANTIZE: tl.constexpr)
 
 
 @triton.jit
-def store_two(first, first_mask, first_columns, rest, rest_mask, rest_columns, out_row, factor_at, QUANTIZE: tl.constexpr):
+def store_two(
+    first, first_mask, first_columns, rest, rest_mask, rest_columns, out_row, factor_at, QUANTIZE: tl.constexpr
+):
     """Write a row held in two blocks, as it is or divided by its factor."""
     if QUANTIZE:
         factor = row_factor(tl.maximum(largest_of(first, first_mask), largest_of(rest, rest_mask)))

@@ -24,6 +24,4 @@ class Mlp:
     def __call__(self, h: torch.Tensor | Activation) -> torch.Tensor:
         """[T, hidden] to [T, hidden]."""
         gate_up = self._gate_up(h)
-        return self._down(
-            activation(self._down, lambda quantize: swiglu(gate_up, quantize=quantize), gate_up.dtype)
-        )
+        return self._down(activation(self._down, lambda quantize: swiglu(gate_up, quantize=quantize), gate_up.dtype))

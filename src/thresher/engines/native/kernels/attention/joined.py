@@ -34,7 +34,9 @@ class Joined:
 
     def keys_values(self, pack: KeysValues, held: KeysValues) -> KeysValues:
         """The keys and values of all spans, [keys_count, G, D]."""
-        keys, values = (torch.empty(self.keys_count, *x.shape[1:], dtype=x.dtype, device=x.device) for x in (pack.keys, pack.values))
+        keys, values = (
+            torch.empty(self.keys_count, *x.shape[1:], dtype=x.dtype, device=x.device) for x in (pack.keys, pack.values)
+        )
         for source, (rows, places) in zip((pack, held), self.copies, strict=True):
             if len(rows):
                 keys.index_copy_(0, places, source.keys.index_select(0, rows))

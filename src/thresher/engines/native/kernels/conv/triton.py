@@ -12,7 +12,7 @@ from thresher.engines.native.kernels.conv import Convolved
 from thresher.engines.native.kernels.conv.reference import tails
 from thresher.engines.native.kernels.sequences import places
 
-_ROWS = 32
+_ROWS, _WARPS = 32, 4
 
 
 def causal_conv(
@@ -24,7 +24,7 @@ def causal_conv(
     queries, keys = (torch.empty(tokens, key_heads, key_dim, dtype=x.dtype, device=x.device) for _ in range(2))
     values = torch.empty(tokens, channels - 2 * key_heads * key_dim, dtype=x.dtype, device=x.device)
     block = triton.next_power_of_2(key_dim)
-    grid = (triton.cdiv(tokens, _ROWS), 2 * key_heads + triton.cdiv(values.shape[1], block))
+    grid = (2 * key_heads + triton.cdiv(values.shape[1], block), triton.cdiv(tokens, _ROWS))
     _conv[grid](
         x,
         taps,
@@ -39,10 +39,11 @@ def causal_conv(
         key_heads,
         key_dim,
         key_dim**-0.5,
+        ALIGNED=key_dim == block and values.shape[1] % block == 0,
         WIDTH=taps.shape[1],
         ROWS=_ROWS,
         BLOCK=block,
-        num_warps=4,
+        num_warps=_WARPS,
     )
     return Convolved(queries, keys, values, tails(x, before, own))
 
@@ -62,35 +63,40 @@ def _conv(
     key_heads,
     key_dim,
     query_scale,
+    ALIGNED: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    first_row = tl.program_id(0).to(tl.int64) * ROWS
+    first_row = tl.program_id(1).to(tl.int64) * ROWS
     offset = tl.arange(0, ROWS)
     row = first_row + offset
-    head = tl.program_id(1)
+    head = tl.program_id(0)
     inner = tl.arange(0, BLOCK)
     is_key = head < 2 * key_heads
-    first = tl.where(is_key, head * key_dim, 2 * key_heads * key_dim + (head - 2 * key_heads) * BLOCK)
-    end = tl.where(is_key, first + key_dim, channels)
-    channel = (first + inner)[None, :]
-    here = x + first_row * channels
     real = row < tokens
-    mask = real[:, None] & (channel < end)
+    if ALIGNED:  # every block is full: without a mask of columns, loads are wide
+        channel = (head * BLOCK + inner)[None, :]
+        full = real[:, None]
+    else:
+        first = tl.where(is_key, head * key_dim, 2 * key_heads * key_dim + (head - 2 * key_heads) * BLOCK)
+        channel = (first + inner)[None, :]
+        full = real[:, None] & (channel < tl.where(is_key, first + key_dim, channels))
+    here = x + first_row * channels
     place = tl.load(within + row, mask=real, other=WIDTH)
+    weights = taps + tl.minimum(channel, channels - 1) * WIDTH
     total = tl.zeros([ROWS, BLOCK], tl.float32)
     for tap in tl.static_range(WIDTH):
         back = WIDTH - 1 - tap
         at = here + (offset - back)[:, None] * channels + channel
-        value = tl.load(at, mask=mask & (place >= back)[:, None], other=0.0).to(tl.float32)
-        total += value * tl.load(taps + channel * WIDTH + tap, mask=channel < end, other=0.0)
+        value = tl.load(at, mask=full & (place >= back)[:, None], other=0.0).to(tl.float32)
+        total += value * tl.load(weights + tap)
     if tl.min(place) < WIDTH - 1:  # a sequence starts here: what was to its left
         sequence = tl.load(numbers + row, mask=real, other=0).to(tl.int64)
         for tap in tl.static_range(WIDTH - 1):
             at = before + (sequence * (WIDTH - 1) + place + tap)[:, None] * channels + channel
-            value = tl.load(at, mask=mask & (place < WIDTH - 1 - tap)[:, None], other=0.0).to(tl.float32)
-            total += value * tl.load(taps + channel * WIDTH + tap, mask=channel < end, other=0.0)
+            value = tl.load(at, mask=full & (place < WIDTH - 1 - tap)[:, None], other=0.0).to(tl.float32)
+            total += value * tl.load(weights + tap)
     total = total * tl.sigmoid(total)
     if is_key:
         total = total * tl.rsqrt(tl.sum(total * total, axis=1) + 1e-6)[:, None]
@@ -101,8 +107,8 @@ def _conv(
         else:
             out = keys
             column = channel - key_heads * key_dim
-        tl.store(out + row[:, None] * (key_heads * key_dim) + column, total.to(queries.dtype.element_ty), mask=mask)
+        tl.store(out + row[:, None] * (key_heads * key_dim) + column, total.to(queries.dtype.element_ty), mask=full)
     else:
         column = channel - 2 * key_heads * key_dim
         width = channels - 2 * key_heads * key_dim
-        tl.store(values + row[:, None] * width + column, total.to(values.dtype.element_ty), mask=mask)
+        tl.store(values + row[:, None] * width + column, total.to(values.dtype.element_ty), mask=full)
