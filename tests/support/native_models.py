@@ -47,11 +47,13 @@ class MemorySource:
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._tensors[name].shape)
 
-    def load(self, name: str, dtype: torch.dtype) -> torch.Tensor:
-        return self._tensors[name].to(dtype, copy=True)
+    def load(self, name: str, dtype: torch.dtype, device: torch.device | str = "cpu") -> torch.Tensor:
+        return self._tensors[name].to(device, dtype, copy=True)
 
-    def load_rows(self, name: str, rows: torch.Tensor | Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-        return self._tensors[name][torch.as_tensor(rows)].to(dtype)
+    def load_rows(
+        self, name: str, rows: torch.Tensor | Sequence[int], dtype: torch.dtype, device: torch.device | str = "cpu"
+    ) -> torch.Tensor:
+        return self._tensors[name][torch.as_tensor(rows)].to(device, dtype)
 
     def stored_bytes(self, name: str) -> int:
         return self._tensors[name].nbytes
@@ -102,7 +104,7 @@ def _reference(family: Family, layers: int, sizes: dict[str, Any]) -> Any:
         rope |= {"partial_rotary_factor": 1 / 3, "mrope_section": [2, 1, 1], "mrope_interleaved": True}
     if family.endswith("moe"):
         arguments |= _MOE
-    kinds = {
+    kinds: dict[str, tuple[Any, Any]] = {
         "qwen3_5": (transformers.Qwen3_5TextConfig, transformers.Qwen3_5ForCausalLM),
         "qwen3_5_moe": (transformers.Qwen3_5MoeTextConfig, transformers.Qwen3_5MoeForCausalLM),
         "qwen3": (transformers.Qwen3Config, transformers.Qwen3ForCausalLM),

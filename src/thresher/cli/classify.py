@@ -96,7 +96,8 @@ def command(
     if out is not None:
         check_target(out, overwrite=overwrite)
     options = ClassifyOptions(
-        engine=engine, precision=precision, job=job, text_column=text_column, id_column=id_column, gold_column=gold_column,
+        engine=engine, precision=precision, job=job,
+        text_column=text_column, id_column=id_column, gold_column=gold_column,
         context_tokens=context, long_policy=long, limit=limit, retry_failed=retry_failed,
         store_text=not no_store_text, threads=threads, device=device,
         weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory),

@@ -88,9 +88,7 @@ class NativeEngine:
     def _read(self, reader: Reader, prompt: Prompt, pack: Sequence[tuple[Reading, Tree]]) -> int:
         """Read the pack; where memory runs out, half of it at a time. Returns tokens of the prefix computed."""
         try:
-            prefix_computed = reader.hold_prefix(prompt)
-            reader.read([reading for reading, _ in pack], [tree for _, tree in pack])
-            return prefix_computed
+            return reader.read(prompt, [reading for reading, _ in pack], [tree for _, tree in pack])
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise EngineError(f"the native engine stopped: {error}") from error

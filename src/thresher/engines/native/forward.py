@@ -50,7 +50,7 @@ class ForwardPass:
 
     @torch.inference_mode()
     def run(self, pack: Pack, held: HeldPrefix | None) -> torch.Tensor:
-        """The residual stream after the last layer, [outputs, hidden] on the device, in the order of ``pack.outputs``."""
+        """The residual stream after the last layer at ``pack.outputs``, [outputs, hidden] on the device."""
         hidden, _ = self._run(pack, held, hold=False)
         return hidden
 

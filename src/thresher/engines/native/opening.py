@@ -30,7 +30,7 @@ class Native:
 
     @staticmethod
     def version() -> str:
-        """torch and its version. Raises ``EngineUnavailableError`` when it is not installed."""
+        """Torch and its version. Raises ``EngineUnavailableError`` when it is not installed."""
         _check_torch()
         return f"torch {importlib.metadata.version('torch')}"
 

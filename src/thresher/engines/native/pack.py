@@ -165,9 +165,7 @@ def _concatenated(parts: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
     return np.concatenate([np.asarray(part, dtype=np.int64) for part in parts]) if parts else np.empty(0, np.int64)
 
 
-def _steps(
-    segments: Sequence[Segment], drafts: Sequence[_Draft], step_rows: int, step_spans: int
-) -> list[Step]:
+def _steps(segments: Sequence[Segment], drafts: Sequence[_Draft], step_rows: int, step_spans: int) -> list[Step]:
     steps: list[Step] = []
     for _, same_level in groupby(range(len(segments)), key=lambda index: drafts[index].level):
         spans: list[Span] = []

@@ -3,17 +3,17 @@
 Keys, values and states of a layer are gone when the next layer is at work, so nothing can be appended to a document
 after its pass: whatever is to be asked must be in the pass, or the document is read again. The first pass holds each
 question's first branching and then, nearest first, as many deeper ones as cost no more tokens than reading the
-document once more would (:data:`LEAST_BRANCH_TOKENS` for short documents). For a handful of multi-token labels, for yes and
-no, for integers, that is the whole trie. Where more is wanted than was in the pass, the document is read again with
-just the branchings that the walk asks for, which are few: only those with mass left to explore. Either way the walk
+document once more would (:data:`LEAST_BRANCH_TOKENS` for short documents). For a handful of multi-token labels, for
+yes and no, for integers, that is the whole trie. Where more is wanted than was in the pass, the document is read again
+with just the branchings that the walk asks for, which are few: only those with mass left to explore. Either way the walk
 sees what it would have seen one branching at a time, and the answer does not depend on what shares the pack.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +72,7 @@ class Reading:
         document = list(self.request.document_tokens)
         base, skipped = HELD, 0
         if len(open_questions) > 1:
-            shared = os.path.commonprefix([asked.question.suffix_tokens for asked in open_questions])
+            shared = _common_start([asked.question.suffix_tokens for asked in open_questions])
             base, skipped, document = tree.append(HELD, [*document, *shared]), len(shared), []
         allowance = max(LEAST_BRANCH_TOKENS, len(self.request.document_tokens)) // len(open_questions)
         for asked in open_questions:
@@ -109,6 +109,12 @@ def answer_tokens(prompt: Prompt) -> list[int]:
         for branching in question.trie.branchings.values():
             tokens.update(branching.tokens)
     return sorted(tokens)
+
+
+def _common_start(sequences: Sequence[Sequence[int]]) -> list[int]:
+    """The tokens that all of ``sequences`` begin with."""
+    alike = takewhile(lambda tokens: len(set(tokens)) == 1, zip(*sequences, strict=False))
+    return [tokens[0] for tokens in alike]
 
 
 def _first_paths(trie: AnswerTrie, allowance: int) -> list[Path]:

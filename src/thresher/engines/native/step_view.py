@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from thresher.engines.native.kernels.attention import Piece
-from thresher.engines.native.pack import HELD, Pack, Segment, Span
+from thresher.engines.native.pack import Pack, Segment, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +66,7 @@ def attention_pieces(pack: Pack, spans: Sequence[Span], counts: Sequence[int]) -
     return pieces
 
 
-def _extend(
-    pieces: list[Piece], latest: dict[int, int], ancestor: int, segment: Segment, row: int, count: int
-) -> None:
+def _extend(pieces: list[Piece], latest: dict[int, int], ancestor: int, segment: Segment, row: int, count: int) -> None:
     """Siblings that follow one another see their ancestor in one piece."""
     start, index = row, latest.get(ancestor)
     if index is not None and pieces[index].stop == row:

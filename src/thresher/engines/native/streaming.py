@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -22,7 +22,7 @@ Fetch = Callable[[int, torch.Tensor], None]
 class _Slot:
     block: torch.Tensor
     layer: int
-    arriving: Future[None] | None = None
+    arriving: Future[None] = field(default_factory=Future)
     arrived: torch.cuda.Event | None = None  # CUDA only: the copy into it is done
     released: torch.cuda.Event | None = None  # CUDA only: the computation with it is done
 
@@ -38,7 +38,7 @@ class Streamer:
         self._order = list(order)
         self._fetch = fetch
         self._device = device
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="thresher-weights")
         self._slots = [
             _Slot(torch.empty(slot_bytes, dtype=torch.uint8, device=device), layer) for layer in self._order[:SLOTS]
@@ -60,7 +60,6 @@ class Streamer:
     def take(self) -> torch.Tensor:
         """The next layer's block, filled. Raises what went wrong when it was fetched."""
         slot = self._slots[self._turn % SLOTS]
-        assert slot.arriving is not None, "a slot is always on its way or filled"
         slot.arriving.result()
         if slot.arrived is not None:
             torch.cuda.current_stream(self._device).wait_event(slot.arrived)
@@ -70,7 +69,7 @@ class Streamer:
         """The block taken last may be written over: fetch the layer after next into it."""
         slot = self._slots[self._turn % SLOTS]
         if self._stream is not None:
-            slot.released = torch.cuda.Event()
+            slot.released = torch.cuda.Event()  # type: ignore[no-untyped-call]
             slot.released.record(torch.cuda.current_stream(self._device))
         slot.layer = self._order[(self._turn + SLOTS) % len(self._order)]
         self._turn += 1
@@ -82,7 +81,7 @@ class Streamer:
         self._slots = []
 
     def _wait(self, slot: _Slot) -> None:
-        if slot.arriving is not None and not slot.arriving.cancel():
+        if not slot.arriving.cancel():
             slot.arriving.exception()
 
     def _send(self, slot: _Slot) -> None:
@@ -96,7 +95,7 @@ class Streamer:
             if slot.released is not None:
                 self._stream.wait_event(slot.released)
             self._fetch(slot.layer, slot.block)
-            arrived = torch.cuda.Event()
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             arrived.record(self._stream)
             slot.arrived = arrived
 
@@ -130,12 +129,11 @@ class LayerStore:
         if self._streamer is not None:
             self._streamer.rewind()
         for index in range(len(self._formats)):
-            if index in self._resident:
+            if self._streamer is None or index in self._resident:
                 yield self._resident[index]
-                continue
-            assert self._streamer is not None, "layers that are not resident are streamed"
-            yield self._layer(index, self._streamer.take())
-            self._streamer.release()
+            else:
+                yield self._layer(index, self._streamer.take())
+                self._streamer.release()
 
     def close(self) -> None:
         """Give the memory back."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 
 from thresher.engines.native.config import NativeConfig
-from thresher.engines.native.kernels.attention import AttentionKernel
-from thresher.engines.native.layers.memory import AttentionMemory
+from thresher.engines.native.kernels.attention import AttentionKernel, KeysValues
+from thresher.engines.native.layers.memory import AttentionMemory, HeldLayer, Memory
 from thresher.engines.native.layers.norm import rms_norm
 from thresher.engines.native.layers.parts import Parts
 from thresher.engines.native.layers.rope import rotate
@@ -22,10 +24,13 @@ class Attention:
         self._parts = parts
         self._kernel = kernel
 
-    def __call__(
-        self, h: torch.Tensor, view: StepView, memory: AttentionMemory, *, pruned: bool
-    ) -> torch.Tensor:
-        """[rows, hidden] to [rows, hidden]; pruned, queries are the wanted rows only, and so is the output."""
+    def memory(self, rows: int, held: HeldLayer | None, dtype: torch.dtype, device: torch.device) -> AttentionMemory:
+        """See :class:`~thresher.engines.native.layers.mixer.Mixer`."""
+        return AttentionMemory(self._config, rows, dtype, device, cast(KeysValues | None, held))
+
+    def __call__(self, h: torch.Tensor, view: StepView, memory: Memory, *, pruned: bool) -> torch.Tensor:
+        """See :class:`~thresher.engines.native.layers.mixer.Mixer`; keys and values are made of all rows."""
+        memory = cast(AttentionMemory, memory)
         config, parts = self._config, self._parts
         quantize = parts.linear("self_attn.k_proj").quantize_activation
         h_all = quantize(h)

@@ -9,8 +9,8 @@ from thresher.engines.native.kernels.attention import choose_attention
 from thresher.engines.native.kernels.delta_rule import choose_delta_rule
 from thresher.engines.native.layers.attention import Attention
 from thresher.engines.native.layers.deltanet import DeltaNet
-from thresher.engines.native.kernels.attention.pieces import KeysValues
-from thresher.engines.native.layers.memory import AttentionMemory, DeltaMemory, DeltaState, HeldLayer, Memory
+from thresher.engines.native.layers.memory import HeldLayer, Memory
+from thresher.engines.native.layers.mixer import Mixer
 from thresher.engines.native.layers.mlp import Mlp
 from thresher.engines.native.layers.moe import Moe
 from thresher.engines.native.layers.norm import rms_norm
@@ -28,9 +28,8 @@ class Layer:
         self._parts = parts
         self._dtype = dtype
         self._device = device
-        self._mixer: Attention | DeltaNet
-        if kind == "delta":
-            assert config.delta is not None, "a config with delta layers has their sizes"
+        self._mixer: Mixer
+        if kind == "delta" and config.delta is not None:
             self._mixer = DeltaNet(config, config.delta, parts, choose_delta_rule(device))
         else:
             self._mixer = Attention(config, parts, choose_attention(device, dtype))
@@ -42,26 +41,14 @@ class Layer:
 
     def memory(self, rows: int, held: HeldLayer | None) -> Memory:
         """An empty memory for a pack of so many rows behind what this layer holds of the prefix."""
-        if isinstance(self._mixer, DeltaNet):
-            assert self._config.delta is not None, "a config with delta layers has their sizes"
-            assert held is None or isinstance(held, DeltaState), "held by another kind of layer"
-            return DeltaMemory(self._config.delta, self._dtype, self._device, held)
-        assert held is None or isinstance(held, KeysValues), "held by another kind of layer"
-        return AttentionMemory(self._config, rows, self._dtype, self._device, held)
+        return self._mixer.memory(rows, held, self._dtype, self._device)
 
     def __call__(self, x: torch.Tensor, view: StepView, memory: Memory, *, pruned: bool) -> torch.Tensor:
         """The residual stream [rows, hidden] after this layer; pruned, of the wanted rows only."""
         eps = self._config.rms_norm_eps
         h = rms_norm(x, self._parts.norm("input_layernorm"), eps)
-        mixed = self._mix(h, view, memory, pruned=pruned)
+        mixed = self._mixer(h, view, memory, pruned=pruned)
         if not len(mixed):
             return mixed
         x = mixed.add_(x[view.wanted_rows] if pruned else x)
         return x.add_(self._feed_forward(rms_norm(x, self._parts.norm("post_attention_layernorm"), eps)))
-
-    def _mix(self, h: torch.Tensor, view: StepView, memory: Memory, *, pruned: bool) -> torch.Tensor:
-        if isinstance(self._mixer, DeltaNet):
-            assert isinstance(memory, DeltaMemory), "made by another layer"
-            return self._mixer(h, view, memory, pruned=pruned)
-        assert isinstance(memory, AttentionMemory), "made by another layer"
-        return self._mixer(h, view, memory, pruned=pruned)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from thresher.engines.native.config import DeltaConfig, NativeConfig
-from thresher.engines.native.kernels.attention.pieces import KeysValues
+from thresher.engines.native.kernels.attention import KeysValues
 from thresher.engines.native.pack import HELD, Span
 
 
@@ -31,8 +31,10 @@ class AttentionMemory:
         self, config: NativeConfig, rows: int, dtype: torch.dtype, device: torch.device, held: KeysValues | None
     ) -> None:
         shape = (rows, config.kv_heads, config.head_dim)
-        self.pack = KeysValues(torch.empty(shape, dtype=dtype, device=device), torch.empty(shape, dtype=dtype, device=device))
-        self.held = held
+        self.pack = KeysValues(
+            torch.empty(shape, dtype=dtype, device=device), torch.empty(shape, dtype=dtype, device=device)
+        )
+        self.held = held or KeysValues(self.pack.keys[:0], self.pack.values[:0])
 
     def after(self, segment: int) -> KeysValues:  # noqa: ARG002 - a prefix is a pack of one segment
         """What a pack of one segment leaves behind."""

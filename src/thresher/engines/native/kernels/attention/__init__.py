@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 
-from thresher.engines.native.kernels.attention.pieces import AttentionKernel, Piece
+from thresher.engines.native.kernels.attention.pieces import AttentionKernel, KeysValues, Piece
 
-__all__ = ["AttentionKernel", "Piece", "choose_attention"]
+__all__ = ["AttentionKernel", "KeysValues", "Piece", "choose_attention"]
 
 
 def choose_attention(device: torch.device, dtype: torch.dtype) -> AttentionKernel:

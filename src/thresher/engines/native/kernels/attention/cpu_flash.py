@@ -19,14 +19,11 @@ def can_run() -> bool:
     return hasattr(torch.ops.aten, _OPERATION)
 
 
-def attend(
-    queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues | None
-) -> torch.Tensor:
+def attend(queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues) -> torch.Tensor:
     """See :class:`~thresher.engines.native.kernels.attention.pieces.AttentionKernel`."""
     merger = Merger(queries)
     for piece in pieces:
         source = held if piece.held else pack
-        assert source is not None, "a piece of the held prefix, and none is held"
         outputs, logsumexps = getattr(torch.ops.aten, _OPERATION)(
             _heads_first(queries[piece.start : piece.stop]),
             _heads_first(source.keys[piece.key_start : piece.key_stop]),

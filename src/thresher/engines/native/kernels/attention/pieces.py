@@ -41,7 +41,7 @@ class AttentionKernel(Protocol):
     """Softmax attention of queries over their pieces."""
 
     def __call__(
-        self, queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues | None
+        self, queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues
     ) -> torch.Tensor:
         """[Q, H, D] to [Q, H, D], scaled by ``D ** -0.5``; every query is in at least one piece."""
 

@@ -11,14 +11,11 @@ from thresher.engines.native.kernels.attention.pieces import KeysValues, Merger,
 _QUERY_BLOCK = 512
 
 
-def attend(
-    queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues | None
-) -> torch.Tensor:
+def attend(queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues) -> torch.Tensor:
     """See :class:`~thresher.engines.native.kernels.attention.pieces.AttentionKernel`."""
     merger = Merger(queries)
     for piece in pieces:
         source = held if piece.held else pack
-        assert source is not None, "a piece of the held prefix, and none is held"
         keys = source.keys[piece.key_start : piece.key_stop]
         values = source.values[piece.key_start : piece.key_stop]
         for start in range(piece.start, piece.stop, _QUERY_BLOCK):

@@ -23,9 +23,7 @@ def can_run(device: torch.device) -> bool:
     return torch.cuda.get_device_capability(device) >= _LEAST_CAPABILITY
 
 
-def attend(
-    queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues | None
-) -> torch.Tensor:
+def attend(queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues) -> torch.Tensor:
     """See :class:`~thresher.engines.native.kernels.attention.pieces.AttentionKernel`."""
     merger = Merger(queries)
     own = [piece for piece in pieces if piece.causal]
@@ -33,9 +31,7 @@ def attend(
     for depth in _by_depth([piece for piece in pieces if not piece.causal and not piece.held]):
         _attend_kind(merger, queries, depth, pack, causal=False)
     on_held = [piece for piece in pieces if piece.held]
-    if on_held:
-        assert held is not None, "a piece of the held prefix, and none is held"
-        _attend_kind(merger, queries, on_held, held, causal=False)
+    _attend_kind(merger, queries, on_held, held, causal=False)
     return merger.result(queries.dtype)
 
 

@@ -1,6 +1,6 @@
 """The gated delta rule over sequences of any lengths (Yang et al., "Gated Delta Networks", 2024).
 
-Per value head, with the state ``S`` [K, V] and per token a query, a key, a value, a log decay ``g`` and a rate ``beta``::
+Per value head, with the state ``S`` [K, V] and per token a query, key, value, log decay ``g`` and rate ``beta``::
 
     S = exp(g) * S;  S = S + k (beta * (v - S^T k))^T;  o = S^T q
 

@@ -24,7 +24,7 @@ _POWER_SIZE = 16
 
 @dataclass(frozen=True, slots=True)
 class _Chunks:
-    """Which rows make up which chunk. Chunks lie in rounds: first every sequence's first chunk, then the second ones."""
+    """Which rows make up which chunk. Chunks lie in rounds: every sequence's first one, then the second ones."""
 
     size: int
     order: list[int]  # of the sequences, longest first
