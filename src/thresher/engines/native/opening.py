@@ -56,5 +56,9 @@ class Native:
 
 
 def _check_torch() -> None:
-    if importlib.util.find_spec("torch") is None:
+    if not _has_torch():
         raise EngineUnavailableError("torch is not installed; pip install 'thresher[native]'")
+
+
+def _has_torch() -> bool:
+    return importlib.util.find_spec("torch") is not None
