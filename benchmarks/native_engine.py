@@ -2,10 +2,10 @@
 
     python -m benchmarks.native_engine --threads 2
 
-The job: the example task asked of documents of random tokens; an answer is the logits after the whole prompt. The peer is
-transformers' own model with the same float32 weights (the demo model's), attention ``sdpa``, one document at a time
-as documents of different lengths want it, and logits of the last position only. Both take turns for a number of rounds in
-one process, and the medians are compared. Before that, the first branching's probabilities are checked to be the same.
+The job: the example task asked of documents of random tokens; an answer is the logits after the whole prompt. The peer
+is transformers' own model with the same float32 weights (the demo model's), attention ``sdpa``, one document at a time
+as documents of different lengths want it, and logits of the last position only. Both take turns for a number of rounds
+in one process, and the medians are compared. Before that, the answers are checked to be the same.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
     model = open_model(resolve("demo"))
     peer = make_peer(model)
     with open_engine("native", model, EngineOptions(threads=arguments.threads)) as engine:
-        prompt = build_prompt(thresher.load_task(EXAMPLES / "task.yaml"), engine.tokenizer, model.chat)
+        prompt = build_prompt(thresher.load_task(EXAMPLES / "task.yaml"), engine.tokenizer, model.chat).prompt
         cases = [run_case(case, engine, peer, prompt, arguments.rounds) for case in CASES]
     save(
         "native_engine",
@@ -62,7 +62,8 @@ def make_peer(model: Model) -> Any:
     """transformers' model with the same weights."""
     source = open_weights(model)
     config = source.config
-    peer = transformers.Qwen3_5ForCausalLM._from_config(peer_config(config), attn_implementation="sdpa").eval()
+    make: Any = transformers.Qwen3_5ForCausalLM._from_config
+    peer = make(peer_config(config), attn_implementation="sdpa").eval()
     tensors = {name: source.load(name, torch.float32) for name in source.names()}
     state = {name if name.startswith("lm_head") else f"model.{name}": value for name, value in tensors.items()}
     if config.tied_embeddings:
@@ -114,7 +115,8 @@ def run_case(case: tuple[str, int, int], engine: Engine, peer: Any, prompt: Prom
     def transformers_alone() -> None:
         answers["transformers"] = [best_probability(peer, request) for request in requests]
 
-    native(), transformers_alone()
+    native()
+    transformers_alone()
     difference = max(abs(a - b) for a, b in zip(answers["native"], answers["transformers"], strict=True))
     if difference > 1e-3:
         raise SystemExit(f"{name}: the engines do not do the same job, probabilities differ by {difference:.4f}")

@@ -1,4 +1,4 @@
-"""The engine as users meet it: options, streamed weights, memory that runs out. What all engines do is in contracts/."""
+"""The engine as users meet it: options, streamed weights, memory that runs out. The contract is in contracts/."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MIB = 1 << 20
 
 
 def open_native(**options: object) -> Engine:
-    return open_engine("native", engine_models.float32(), EngineOptions(threads=1, **options))  # type: ignore[arg-type]
+    return open_engine("native", engine_models.shipped(), EngineOptions(threads=1, **options))  # type: ignore[arg-type]
 
 
 def score(engine: Engine, prompt: Prompt | None = None) -> list[Scores]:

@@ -40,7 +40,7 @@ class Native:
         import torch
 
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-        return ", ".join(names) or "the CPU (for tests; llamacpp is faster there)"
+        return ", ".join(names) or "the CPU"
 
     @staticmethod
     def unsuited(model: Model) -> str:
