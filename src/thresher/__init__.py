@@ -17,13 +17,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from thresher.errors import ThresherError
     from thresher.pipeline import Run, RunSummary, classify
-    from thresher.tasks import Task, load_task
+    from thresher.tasks import Question, Task, load_task
     from thresher.types import Prediction
 
-__all__ = ["Prediction", "Run", "RunSummary", "Task", "ThresherError", "__version__", "classify", "load_task"]
+__all__ = [
+    "Prediction",
+    "Question",
+    "Run",
+    "RunSummary",
+    "Task",
+    "ThresherError",
+    "__version__",
+    "classify",
+    "load_task",
+]
 
 _PLACES = {
     "Prediction": "thresher.types",
+    "Question": "thresher.tasks",
     "Run": "thresher.pipeline",
     "RunSummary": "thresher.pipeline",
     "Task": "thresher.tasks",

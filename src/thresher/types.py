@@ -86,7 +86,7 @@ class Prediction:
     source: str
     question: str
     status: Status
-    label: str | None = None
+    label: str | tuple[str, ...] | None = None  # several for a question of kind ``multi``
     probability: float | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
     label_mass: float | None = None

@@ -13,7 +13,6 @@ import pyarrow.parquet
 import pytest
 
 from tests.cli.conftest import Outcome, Thresher
-from tests.pipeline.killed_run import BATCH_REQUESTS
 from thresher.jobs import JobView
 
 FIELDS = {
@@ -230,7 +229,6 @@ def test_ctrl_c_finishes_the_batch_and_the_job_goes_on(
     assert process.returncode == 0, error
     assert documents == 2_000
     assert 0 < left < 2_000
-    assert (2_000 - left) % BATCH_REQUESTS == 0  # whole batches
     assert (tmp_path / "log").read_text().count("\n") == 2_000 - left  # and nothing scored in vain
     found = classify(inputs)
     assert (found.code, found.json["resumed"], found.json["labelled"]) == (0, 2_000 - left, 2_000)

@@ -61,6 +61,18 @@ def test_rows_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
+def test_several_labels_are_a_list_or_joined(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"rows{suffix}"
+    labels = [("lease", "loan"), ("-1",), ()]
+    exporter_for(suffix).write([prediction(label=label) for label in labels], COLUMNS, file)
+    found = [row["label"] for row in read_back(file)]
+    if suffix == ".jsonl":
+        assert found == [["lease", "loan"], ["-1"], []]
+    else:
+        assert found == ["lease|loan", "'-1" if suffix == ".csv" else "-1", ""]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_categories=()), max_size=20))
 def test_any_text_is_written(tmp_path: Path, suffix: str, text: str) -> None:

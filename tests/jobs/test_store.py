@@ -62,9 +62,29 @@ def list_all(store: JobStore, documents: list[ListedDocument]) -> None:
         add(documents)
 
 
-def rows(store: JobStore) -> dict[str, tuple[str, str | None]]:
+def rows(store: JobStore) -> dict[str, tuple[str, object]]:
     with JobView.open(store.folder) as view:
         return {row.document_id: (row.status, row.label) for row in view.rows()}
+
+
+def test_several_labels_come_back_in_the_order_of_the_questions(tmp_path: Path) -> None:
+    facts = replace(
+        FACTS, questions=("tags", "kind"), kinds={"tags": "multi", "kind": "choice"},
+        labels={"tags": ("x", "y"), "kind": ("a", '["a"]')},
+    )  # fmt: skip
+    with JobStore.open(tmp_path / "job") as store:
+        store.begin_run(facts)
+        list_all(store, [document(1), document(2)])
+        answers = [result(10, question="kind", label='["a"]'), result(10, question="tags", label=("x", "y"))]
+        none = [result(11, question="kind", label=None, status="abstained"), result(11, question="tags", label=())]
+        store.commit(Commit(reads=(read(1, 10), read(2, 11)), results=(*answers, *none)))
+        with JobView.open(store.folder) as view:
+            assert [(row.question, row.label) for row in view.rows()] == [
+                ("tags", ("x", "y")), ("kind", '["a"]'), ("tags", ()), ("kind", None),
+            ]  # fmt: skip
+            counts = view.counts()
+    assert counts.label_counts == {"tags": {"x": 1, "y": 1}, "kind": {"a": 0, '["a"]': 1}}
+    assert (counts.statuses, counts.left, counts.labelled) == ({"ok": 3, "abstained": 1}, 0, 4)
 
 
 def test_a_row_for_every_document_duplicates_included(store: JobStore) -> None:

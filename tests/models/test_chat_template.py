@@ -65,6 +65,7 @@ def test_qwen_templates_open_an_answer_without_thinking(shared_data: Path, name:
     chat = ChatTemplate(source, eos_token="<|im_end|>", special_tokens=CHATML_TOKENS)
     assert chat.pieces(PIECES) == ("<|im_start|>user\n", "", "", EMPTY_THOUGHT)
     assert chat.end_of_turn == "<|im_end|>"
+    assert chat.next_turn == ("\n<|im_start|>user\n", EMPTY_THOUGHT)
     asked = [{"role": "user", "content": "".join(PIECES)}]
     assert render(source, asked) == "<|im_start|>user\n" + "".join(PIECES) + EMPTY_THOUGHT
     assert not render(source, asked, enable_thinking=True).endswith("</think>\n\n")
@@ -96,6 +97,25 @@ def test_the_families_of_templates(source: str, before: str, after: str, end_of_
     assert chat.end_of_turn == end_of_turn
 
 
+@pytest.mark.parametrize(
+    ("source", "before"),
+    [
+        (CHATML, "\n<|im_start|>user\n"),
+        (LLAMA3, "<|start_header_id|>user<|end_header_id|>\n\n"),
+        (GEMMA, "\n<start_of_turn>user\n"),
+        (MISTRAL, "[INST] "),
+        (PARTS, "<|user|>"),
+        (DEEPSEEK_R1, "<|User|>"),
+        (HARMONY, "<|start|>user<|message|>"),
+    ],
+    ids=["chatml", "llama3", "gemma", "mistral", "parts", "deepseek-r1", "harmony"],
+)
+def test_a_second_message_follows_the_answers_end_of_turn(source: str, before: str) -> None:
+    tokens = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "</s>", "<|end|>", "<|eos|>", "<|return|>")
+    chat = ChatTemplate(source, bos_token="<s>", eos_token="</s>", special_tokens=tokens)
+    assert chat.next_turn == (before, chat.pieces(("x",))[1])
+
+
 def test_a_beginning_token_is_added_once_where_the_model_wants_it() -> None:
     assert ChatTemplate(CHATML, bos_token="<s>", add_bos=True).pieces(("x",))[0] == "<s><|im_start|>user\n"
     assert ChatTemplate(MISTRAL, bos_token="<s>", add_bos=True).pieces(("x",))[0] == "<s>[INST] "
@@ -122,6 +142,8 @@ def test_a_template_that_takes_no_answer_still_serves() -> None:
     chat = ChatTemplate(source, eos_token="<eos>")
     assert chat.pieces(("x",)) == ("Q: ", "\nA:")
     assert chat.end_of_turn == "<eos>"
+    with pytest.raises(ModelFormatError, match="takes no second message .* name the labels without slashes"):
+        _ = chat.next_turn
 
 
 def test_blocks_are_trimmed_and_loops_controlled_as_in_transformers() -> None:

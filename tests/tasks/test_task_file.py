@@ -37,6 +37,33 @@ def test_labels_as_a_list_with_and_without_descriptions(tmp_path: Path) -> None:
     ]
 
 
+def test_several_questions_of_all_kinds(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        "name: inbox\ninstructions: You sort the post.\nexamples_tokens: 500\nquestions:\n"
+        "  - name: topic\n    labels: {legal/lease: rental, legal/nda: , bill: }\n    other: anything else\n"
+        "    abstain_below: 0.6\n    examples: [{text: rent it, label: legal/lease}]\n"
+        "  - {name: urgent, kind: yes_no, instructions: is it urgent}\n"
+        "  - {name: mood, kind: score, instructions: how friendly, range: 1-5, labels: {1: rude}}\n"
+        "  - name: tags\n    kind: multi\n    labels: [a, b]\n    threshold: 0.3\n"
+        "    examples: [{text: t, label: [a, b]}, {text: u, label: []}]\n",
+    )
+    task = load_task(file)
+    topic, urgent, mood, tags = task.questions
+    assert (task.name, task.instructions, task.examples_tokens) == ("inbox", "You sort the post.", 500)
+    assert topic.label_names == ("legal/lease", "legal/nda", "bill", "other")
+    assert (topic.abstain_below, topic.examples[0].label) == (0.6, "legal/lease")
+    assert (urgent.kind, urgent.label_names) == ("yes_no", ("yes", "no"))
+    assert (mood.label_names, mood.labels[0].description) == (("1", "2", "3", "4", "5"), "rude")
+    assert (tags.threshold, [example.label for example in tags.examples]) == (0.3, [("a", "b"), ()])
+
+
+@pytest.mark.parametrize("written", ["[-2, 2]", "-2 to 2", "-2..2", "-2 - +2"])
+def test_a_range_may_be_written_as_people_do(tmp_path: Path, written: str) -> None:
+    task = load_task(write(tmp_path, f"kind: score\ninstructions: x\nrange: {written}\n"))
+    assert task.questions[0].score_range == (-2, 2)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -58,6 +85,20 @@ def test_labels_as_a_list_with_and_without_descriptions(tmp_path: Path) -> None:
         ("labels: [a, b]\nname: !!python/object/apply:os.system [id]\n", "line 2: name must be text"),
         ("labels: [a, '']\n", "line 1: a label has no name"),
         ("labels:\n  a: &x deep\n  b: *y\n", "not valid YAML"),
+        ("kind: yes_no\n", "line 1: .*needs 'instructions'"),
+        ("kind: score\ninstructions: x\nrange: high\n", r"line 3: 'range' must be .* \[1, 5\]"),
+        ("kind: score\ninstructions: x\nrange: [1, b]\n", "line 3: an end of the range is 'b'; it must be a whole"),
+        ("labels: [a, b]\nabstain_below: much\n", "line 2: abstain_below is 'much'; it must be a number"),
+        ("labels: [a, b]\nabstain_below: 7\n", "line 1: abstain_below is 7"),
+        ("labels: [a, b]\nexamples_tokens: few\n", "line 2: examples_tokens is 'few'; it must be a whole number"),
+        ("kind: multi\nlabels: [a, b]\nexamples:\n  - {text: t, label: [a, c]}\n", "line 4: 'c' is not a label"),
+        ("questions: []\n", "line 1: 'questions' is empty"),
+        ("questions: x\n", "line 1: 'questions' must be a list"),
+        ("questions:\n  - labels: [a, b]\n", "line 2: this question has no 'name'"),
+        ("labels: [a, b]\nquestions: []\n", "line 1: 'labels' belongs to each of the questions"),
+        ("questions:\n  - name: x\n    labels: [a]\n", "line 3: there is only one label"),
+        ("questions:\n  - {name: x, labels: [a, b]}\n  - {name: x, labels: [a, b]}\n", "two questions are named 'x'"),
+        ("questions:\n  - name: x\n    lables: [a]\n", "line 3: unknown key 'lables'.*did you mean 'labels'"),
     ],
 )
 def test_mistakes_name_the_line_and_the_remedy(tmp_path: Path, text: str, message: str) -> None:

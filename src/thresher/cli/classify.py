@@ -139,22 +139,36 @@ def _finish(run: Run, out: Path | None, *, overwrite: bool, as_json: bool) -> No
 def _print_rows(run: Run) -> None:
     if len(run) > _ROWS_PRINTED:
         return
-    rows = [_row(prediction) for prediction in run]
+    several = len(run.summary.label_counts) > 1
+    columns = ("document", *(("question",) if several else ()), "label", "probability", "status")
+    rows = [_row(prediction, with_question=several) for prediction in run]
     if rows:
-        print_table(("document", "label", "probability", "status"), rows, right=("probability",))
+        print_table(columns, rows, right=("probability",))
         print_line("")
 
 
-def _row(prediction: Prediction) -> tuple[str, str, str, str]:
+def _row(prediction: Prediction, *, with_question: bool) -> tuple[str, ...]:
     probability = "" if prediction.probability is None else f"{prediction.probability:.3f}"
     status = prediction.status if prediction.error is None else f"{prediction.status}: {prediction.error}"
-    return prediction.document_id, prediction.label or "-", probability, status
+    question = (prediction.question,) if with_question else ()
+    return prediction.document_id, *question, _label(prediction), probability, status
+
+
+def _label(prediction: Prediction) -> str:
+    if isinstance(prediction.label, tuple):
+        return ", ".join(prediction.label) or "(none)"
+    return prediction.label or "-"
 
 
 def _print_summary(summary: RunSummary) -> None:
-    counted = [(label, f"{n:,}") for counts in summary.label_counts.values() for label, n in counts.items()]
-    failed = [(f"({status})", f"{n:,}") for status, n in summary.statuses.items() if status != "ok"]
-    print_table(("label", "documents"), counted + failed, right=("documents",))
+    several = len(summary.label_counts) > 1
+    counted = [
+        (f"{question}: {label}" if several else label, f"{n:,}")
+        for question, counts in summary.label_counts.items()
+        for label, n in counts.items()
+    ]
+    other = [(f"({status})", f"{n:,}") for status, n in summary.statuses.items() if status != "ok"]
+    print_table(("label", "documents"), counted + other, right=("documents",))
     print_line("")
     print_line(
         f"{summary.documents:,} documents ({summary.resumed:,} done before, {summary.duplicates:,} duplicates) in "

@@ -24,7 +24,8 @@ class RunFacts:
     long_policy: str
     parser_version: str
     inputs: tuple[str, ...] = ()
-    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # question -> its labels
+    kinds: Mapping[str, str] = field(default_factory=dict)  # question -> its kind
 
     @property
     def fingerprint(self) -> str:
@@ -84,7 +85,7 @@ class Result:
     content_sha256: str
     question: str
     status: Status
-    label: str | None = None
+    label: str | tuple[str, ...] | None = None  # several for a question of kind ``multi``
     probability: float | None = None
     probabilities: Mapping[str, float] | None = None
     label_mass: float | None = None

@@ -34,7 +34,7 @@ MIGRATIONS: tuple[str, ...] = (
         content_sha256 BLOB NOT NULL,
         question TEXT NOT NULL,
         status TEXT NOT NULL,
-        label TEXT,
+        label TEXT,                            -- a JSON list for a question of kind multi
         probability REAL,
         probabilities TEXT,                    -- JSON: label -> probability
         label_mass REAL,

@@ -250,7 +250,7 @@ class JobStore:
 
     def _result_row(self, result: Result) -> tuple[object, ...]:
         return (
-            self._run_id, _to_blob(result.content_sha256), result.question, result.status, result.label,
+            self._run_id, _to_blob(result.content_sha256), result.question, result.status, _label_cell(result.label),
             result.probability, _to_json(result.probabilities), result.label_mass, result.expected,
             result.document_tokens, result.truncated_tokens, result.error,
         )  # fmt: skip
@@ -274,6 +274,10 @@ class JobStore:
 
 def _to_blob(sha256_hex: str | None) -> bytes | None:
     return bytes.fromhex(sha256_hex) if sha256_hex else None
+
+
+def _label_cell(label: str | tuple[str, ...] | None) -> str | None:
+    return json.dumps(label, ensure_ascii=False) if isinstance(label, tuple) else label
 
 
 def _to_json(probabilities: Mapping[str, float] | None) -> str | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 import zlib
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,7 +29,7 @@ SELECT d.document_id, d.source, d.gold, d.content_sha256, d.unreadable_reason,
 FROM documents AS d
 LEFT JOIN results AS r ON r.run_id = d.run_id AND r.content_sha256 = d.content_sha256 AND d.unreadable_reason IS NULL
 WHERE d.run_id = :run AND d.listing >= :listing AND (r.question IS NOT NULL OR d.unreadable_reason IS NOT NULL)
-ORDER BY d.position, d.document_id, r.question
+ORDER BY d.position, d.document_id
 """
 
 
@@ -42,6 +44,7 @@ class JobView:
                 "SELECT run_id, current_listing, facts FROM runs ORDER BY last_used DESC LIMIT 1"
             ).fetchone()
         self.run: RunFacts | None = RunFacts.from_json(row[2]) if row else None
+        self._order = {question: place for place, question in enumerate(self.run.questions)} if self.run else {}
         self._scope = {"run": row[0], "listing": row[1]} if row else {"run": 0, "listing": 0}
 
     @classmethod
@@ -92,9 +95,9 @@ class JobView:
         for question, status, label, count in self._all(_GROUPS_QUERY):
             rows += count
             statuses[status] = statuses.get(status, 0) + count
-            if label is not None:
-                label_counts.setdefault(question, {}).setdefault(label, 0)
-                label_counts[question][label] += count
+            for name in self._labels(question, label):
+                label_counts.setdefault(question, {}).setdefault(name, 0)
+                label_counts[question][name] += count
         return JobCounts(
             documents=documents,
             duplicates=read - distinct,
@@ -108,8 +111,10 @@ class JobView:
         if self.run is None:
             return
         with translated_errors(self.folder):
-            for row in self._connection.execute(_ROWS_QUERY, self._scope):
-                yield from self._predictions(self.run, row)
+            rows = self._connection.execute(_ROWS_QUERY, self._scope)
+            for _, of_document in itertools.groupby(rows, key=itemgetter(0)):
+                found = [p for row in of_document for p in self._predictions(self.run, row)]
+                yield from sorted(found, key=lambda prediction: self._order.get(prediction.question, 0))
 
     def text(self, content_sha256: str) -> str | None:
         """The stored text of a content, or None when texts are not kept."""
@@ -122,6 +127,7 @@ class JobView:
     def _predictions(self, run: RunFacts, row: tuple[Any, ...]) -> Iterator[Prediction]:
         document_id, source, gold, content, unreadable_reason, question, status, *answer, error = row
         label, probability, probabilities, label_mass, expected, document_tokens, truncated_tokens = answer
+        several = label is not None and self._is_multi(question)
         common: dict[str, Any] = {
             "document_id": document_id, "source": source, "gold": gold,
             "content_sha256": content.hex() if content else None,
@@ -135,7 +141,7 @@ class JobView:
             **common,
             question=question,
             status=status,
-            label=label,
+            label=tuple(json.loads(label)) if several else label,
             probability=probability,
             probabilities=json.loads(probabilities) if probabilities is not None else {},
             label_mass=label_mass,
@@ -144,6 +150,14 @@ class JobView:
             truncated_tokens=truncated_tokens,
             error=error,
         )
+
+    def _labels(self, question: str, stored: str | None) -> list[str]:
+        if stored is None:
+            return []
+        return json.loads(stored) if self._is_multi(question) else [stored]
+
+    def _is_multi(self, question: str) -> bool:
+        return self.run is not None and self.run.kinds.get(question) == "multi"
 
     def _all(self, sql: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql, self._scope).fetchall()

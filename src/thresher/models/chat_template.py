@@ -92,6 +92,35 @@ class ChatTemplate:
             return self._eos
         raise ModelFormatError("neither the chat template nor the model's metadata says which token ends an answer")
 
+    @cached_property
+    def next_turn(self) -> tuple[str, str]:
+        """The template's own text around a user's second message: behind the first answer's end of turn, and after it.
+
+        Raises:
+            ModelFormatError: the template takes one message only, or does not keep the answer before it.
+        """
+        first, second = _placeholder("first"), _placeholder("second")
+        variables = []
+        for shape in (str, _as_parts):
+            messages = [
+                {"role": "user", "content": shape(first)},
+                {"role": "assistant", "content": shape(self._answer)},
+                {"role": "user", "content": shape(second)},
+            ]
+            variables.append(_variables(messages, False, True, self._bos, self._eos))
+        for text in render_texts(self._template, variables):
+            if isinstance(text, str) and text.count(self._answer) == text.count(second) == 1:
+                between = text.partition(self._answer)[2].partition(second)[0]
+                return self._without_end_of_turn(between), self.pieces((second,))[-1]
+        raise ModelFormatError(
+            "the model's chat template takes no second message after an answer, so labels below other labels cannot be "
+            "asked for; name the labels without slashes, or use another model"
+        )
+
+    def _without_end_of_turn(self, text: str) -> str:
+        trimmed = text.lstrip()
+        return trimmed.removeprefix(self.end_of_turn) if trimmed.startswith(self.end_of_turn) else text
+
     def _around(self, content: str) -> tuple[str, str]:
         opened, answered = self._conversations(content)
         before, after = opened.split(content)
@@ -132,6 +161,8 @@ class PlainFormat:
 
     #: Ends an answer: a base model goes on after its line.
     end_of_turn = "\n"
+    #: A second message stands in a paragraph of its own.
+    next_turn = ("\n", "\n\nAnswer:\n")
 
     def __init__(self, *, bos_token: str = "", add_bos: bool = False) -> None:
         self._before = bos_token if add_bos else ""

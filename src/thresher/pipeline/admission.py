@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -74,7 +75,7 @@ class Admission:
             )
         kept = self.capacity_tokens - len(self._gap)
         tail = kept // 2
-        window = [*tokens[: kept - tail], *self._gap, *tokens[len(tokens) - tail :]]
+        window = array("i", [*tokens[: kept - tail], *self._gap, *tokens[len(tokens) - tail :]])
         return Admitted(windows=(window,), truncated_tokens=len(tokens) - kept)
 
 

@@ -129,8 +129,8 @@ class _Tally:
             del self._too_long[min(self._too_long, key=self._too_long.__getitem__)]
 
     def report(self, bench: Workbench, options: ClassifyOptions) -> DryRun:
-        prefix_tokens = len(bench.prompt.prefix_tokens)
-        suffix_tokens = sum(len(question.suffix_tokens) for question in bench.prompt.questions)
+        prefix_tokens = len(bench.task_prompt.prompt.prefix_tokens)
+        suffix_tokens = sum(len(question.suffix_tokens) for question in bench.task_prompt.prompt.questions)
         prompt_tokens = prefix_tokens + self._counts["window_tokens"] + suffix_tokens * self._counts["windows"]
         sampled_tokens, rate = self._measure(bench)
         info = bench.engine.info
@@ -158,7 +158,7 @@ class _Tally:
     def _measure(self, bench: Workbench) -> tuple[int, float | None]:
         """Tokens and tokens per second of the sample, read after a first document that warms the engine up."""
         requests = [
-            Request(request_id=position, prompt=bench.prompt, document_tokens=tokens)
+            Request(request_id=position, prompt=bench.task_prompt.prompt, document_tokens=tokens)
             for position, tokens in enumerate(self._sample)
         ]
         for _ in bench.engine.score(requests[:1]):

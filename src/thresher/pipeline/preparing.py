@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -92,7 +93,9 @@ class Preparing:
         claims = self._under_way.claim([document.content_sha256 or "" for document in readable])
         fresh = [document for document, claimed in zip(readable, claims, strict=True) if claimed]
         texts = [document_text(document.text or "") for document in fresh]
-        tokens = dict(zip(map(id, fresh), self._tokenizer.encode_batch(texts), strict=True))
+        # arrays, because lists of millions of numbers keep the garbage collector busy
+        encoded = (array("i", tokens) for tokens in self._tokenizer.encode_batch(texts))
+        tokens = dict(zip(map(id, fresh), encoded, strict=True))
         return [self._prepare_one(document, tokens.get(id(document))) for document in batch]
 
     def _prepare_one(self, document: ReadDocument, tokens: Sequence[int] | None) -> Prepared:

@@ -114,7 +114,7 @@ class _Pass:
             ) as prepared,
         ):  # fmt: skip
             scoring = Scoring(
-                prepared, engine, self._bench.prompt, self._store, under_way,
+                prepared, engine, self._bench.task_prompt, self._store, under_way,
                 store_text=self._options.store_text, should_stop=self._stop.is_set,
                 on_commit=lambda counts: self._progress.update(self._state(before, counts)),
             )  # fmt: skip

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from thresher.answers import Answer
 from thresher.engines import Engine
 from thresher.jobs import Commit, JobStore, Result
 from thresher.pipeline.admission import join_windows
 from thresher.pipeline.committing import Committing
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared
 from thresher.pipeline.queues import WeightedQueue
-from thresher.types import Failure, Prompt, QuestionPrompt, Request, Scores
+from thresher.tasks import TaskPrompt, Verdict
+from thresher.types import Failure, Request, Scores, Status
 
 #: How long a batch waits to fill up; an engine that waits longer costs more than a small batch.
 _LINGER_S = 0.1
@@ -47,7 +47,7 @@ class Scoring:
         self,
         source: WeightedQueue[Prepared],
         engine: Engine,
-        prompt: Prompt,
+        task_prompt: TaskPrompt,
         store: JobStore,
         under_way: ContentsUnderWay,
         *,
@@ -57,7 +57,7 @@ class Scoring:
     ) -> None:
         self._source = source
         self._engine = engine
-        self._prompt = prompt
+        self._task_prompt = task_prompt
         self._store = store
         self._under_way = under_way
         self._store_text = store_text
@@ -77,7 +77,7 @@ class Scoring:
 
     def _run_batch(self, batch: Sequence[Prepared], committing: Committing) -> None:
         done: list[tuple[Prepared, list[Result]]] = [
-            (p, _stored_failure(p, self._prompt)) for p in batch if not p.windows
+            (p, _stored_failure(p, self._task_prompt)) for p in batch if not p.windows
         ]
         last_commit = time.monotonic()
         for prepared, results in self._scored([p for p in batch if p.windows]):
@@ -98,17 +98,17 @@ class Scoring:
             for window, tokens in enumerate(entry.prepared.windows):
                 request_id = next(self._request_ids)
                 places[request_id] = (entry, window)
-                requests.append(Request(request_id=request_id, prompt=self._prompt, document_tokens=tokens))
+                requests.append(Request(request_id=request_id, prompt=self._task_prompt.prompt, document_tokens=tokens))
         for scores in self._engine.score(requests) if requests else ():
             entry, window = places.pop(scores.request_id)
             self.counts.computed_tokens += scores.computed_tokens
             self.counts.cached_tokens += scores.cached_tokens
             entry.scores[window] = scores
             if len(entry.scores) == len(entry.prepared.windows):
-                yield entry.prepared, _results(entry, self._prompt)
+                yield entry.prepared, _results(entry, self._task_prompt)
         for entry in {id(e): e for e, _ in places.values()}.values():
             failure = Failure(status="engine_error", reason="the engine gave no answer for this document")
-            yield entry.prepared, _failed(entry.prepared, self._prompt, failure)
+            yield entry.prepared, _failed(entry.prepared, self._task_prompt, failure)
 
     def _commit(self, done: Sequence[tuple[Prepared, list[Result]]], committing: Committing) -> None:
         if not done:
@@ -131,11 +131,11 @@ def _is_failure(prepared: Prepared, results: Sequence[Result]) -> bool:
     return prepared.read.unreadable_reason is not None or any(result.error is not None for result in results)
 
 
-def _stored_failure(prepared: Prepared, prompt: Prompt) -> list[Result]:
-    return _failed(prepared, prompt, prepared.failure) if prepared.failure else []
+def _stored_failure(prepared: Prepared, task_prompt: TaskPrompt) -> list[Result]:
+    return _failed(prepared, task_prompt, prepared.failure) if prepared.failure else []
 
 
-def _failed(prepared: Prepared, prompt: Prompt, failure: Failure) -> list[Result]:
+def _failed(prepared: Prepared, task_prompt: TaskPrompt, failure: Failure) -> list[Result]:
     return [
         Result(
             content_sha256=prepared.read.content_sha256 or "",
@@ -144,33 +144,32 @@ def _failed(prepared: Prepared, prompt: Prompt, failure: Failure) -> list[Result
             document_tokens=prepared.document_tokens,
             error=failure.reason,
         )
-        for question in prompt.questions
+        for question in task_prompt.questions
     ]
 
 
-def _results(entry: _Pending, prompt: Prompt) -> list[Result]:
+def _results(entry: _Pending, task_prompt: TaskPrompt) -> list[Result]:
     scores = [entry.scores[window] for window in sorted(entry.scores)]
     failure = next((s.failure for s in scores if s.failure is not None), None)
     if failure is not None:
-        return _failed(entry.prepared, prompt, failure)
+        return _failed(entry.prepared, task_prompt, failure)
     window_tokens = [max(1, len(window)) for window in entry.prepared.windows]
-    return [
-        _result(entry.prepared, question, join_windows([s.answers[position] for s in scores], window_tokens))
-        for position, question in enumerate(prompt.questions)
-    ]
+    of_questions = zip(*(s.answers for s in scores), strict=True)
+    answers = [join_windows(of_windows, window_tokens) for of_windows in of_questions]
+    return [_result(entry.prepared, verdict) for verdict in task_prompt.verdicts(answers)]
 
 
-def _result(prepared: Prepared, question: QuestionPrompt, answer: Answer) -> Result:
-    labels = question.trie.labels
-    best = max(range(len(labels)), key=lambda index: answer.probabilities[index])  # the first of equals
+def _result(prepared: Prepared, verdict: Verdict) -> Result:
+    status: Status = "truncated" if prepared.truncated_tokens else "ok"
     return Result(
         content_sha256=prepared.read.content_sha256 or "",
-        question=question.name,
-        status="truncated" if prepared.truncated_tokens else "ok",
-        label=labels[best],
-        probability=answer.probabilities[best],
-        probabilities=dict(zip(labels, answer.probabilities, strict=True)),
-        label_mass=answer.label_mass,
+        question=verdict.question,
+        status="abstained" if verdict.abstained else status,
+        label=verdict.label,
+        probability=verdict.probability,
+        probabilities=verdict.probabilities,
+        label_mass=verdict.label_mass,
+        expected=verdict.expected,
         document_tokens=prepared.document_tokens,
         truncated_tokens=prepared.truncated_tokens,
     )

@@ -14,8 +14,7 @@ from thresher.models import ModelFacts, open_model, resolve
 from thresher.pipeline.admission import Admission
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.progress import Progress
-from thresher.tasks import Task, build_prompt
-from thresher.types import Prompt
+from thresher.tasks import Task, TaskPrompt, build_prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +22,7 @@ class Workbench:
     """An open engine with the task's prompt for its model."""
 
     engine: Engine
-    prompt: Prompt
+    task_prompt: TaskPrompt
     admission: Admission
     facts: RunFacts
     load_seconds: float
@@ -53,16 +52,18 @@ def workbench(
         precision=options.precision, context_tokens=context, threads=options.threads, device=options.device
     )
     with open_engine(name, opened, engine_options) as engine:
-        prompt = build_prompt(task, engine.tokenizer, opened.chat)
+        task_prompt = build_prompt(task, engine.tokenizer, opened.chat)
+        for message in task_prompt.notices:
+            progress.message(message)
         admission = Admission(
             context_tokens=engine.info.largest_request_tokens,
-            prompt=prompt,
+            prompt=task_prompt.prompt,
             policy=options.long_policy,
             tokenizer=engine.tokenizer,
         )
         yield Workbench(
             engine=engine,
-            prompt=prompt,
+            task_prompt=task_prompt,
             admission=admission,
             facts=_run_facts(task, engine, inputs, options),
             load_seconds=time.monotonic() - start,
@@ -90,4 +91,5 @@ def _run_facts(task: Task, engine: Engine, inputs: Sequence[str], options: Class
         parser_version=PARSER_VERSION,
         inputs=tuple(inputs),
         labels={question.name: question.label_names for question in task.questions},
+        kinds={question.name: question.kind for question in task.questions},
     )

@@ -16,8 +16,7 @@ from thresher.pipeline.queues import StageStoppedError, WeightedQueue
 from thresher.pipeline.reading import ReadDocument, Reading
 
 _TEXTS_CAPACITY_CHARACTERS = 16 * 1024 * 1024
-#: Tokens that wait for the engine: two of its batches, and never more than this (a token in a list takes 8 bytes,
-#: and up to 32 more where its number is large).
+#: Tokens that wait for the engine: two of its batches, and never more than this (a token takes 4 bytes).
 _LARGEST_TOKENS_CAPACITY = 2_000_000
 
 

@@ -2,100 +2,80 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal, get_args
 
 from thresher.errors import TaskError
-
-Kind = Literal["choice"]
-KINDS: tuple[str, ...] = get_args(Kind)
+from thresher.tasks.question import Kind, Question, checked_name
 
 DEFAULT_NAME = "labels"
-DEFAULT_INSTRUCTIONS = "Read the document and decide which of the labels fits it best."
 #: Changes whenever the wording around a task's own words changes, because that changes answers.
-PROMPT_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """One possible answer, with what it means."""
-
-    name: str
-    description: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A document with its right label, shown to the model before each document."""
-
-    text: str
-    label: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """One question with the labels that may answer it."""
-
-    name: str
-    labels: tuple[Label, ...]
-    instructions: str = DEFAULT_INSTRUCTIONS
-    examples: tuple[Example, ...] = ()
-    kind: Kind = "choice"
-
-    def __post_init__(self) -> None:
-        _check_kind(self.kind)
-        _check_labels([label.name for label in self.labels])
-        _check_examples(self.examples, [label.name for label in self.labels])
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """The labels' names in the task's order."""
-        return tuple(label.name for label in self.labels)
+PROMPT_VERSION = 2
+#: Examples may take so many tokens together; the longest of them are cut to fit.
+DEFAULT_EXAMPLES_TOKENS = 4_000
 
 
 class Task:
-    """What to ask of every document.
+    """What to ask of every document: one question, or several over one reading.
 
     Args:
-        labels: the possible answers: names, or a mapping of names to descriptions.
-        instructions: what the model is told before the labels.
-        examples: ``(text, label)`` pairs shown to the model before each document.
-        name: names the task's job folder and the ``question`` column.
-        kind: ``"choice"``: exactly one label fits.
+        labels: of the one question, its possible answers: names, or a mapping of names to descriptions.
+        name: names the task's job folder, and the ``question`` column of the one question.
+        instructions: of the one question; with ``questions``, what the model is told before all of them.
+        questions: several questions, instead of ``labels`` and the other arguments of one.
+        examples_tokens: tokens that the examples may take together; the longest are cut to fit, and a notice says so.
+        kind, examples, other, threshold, abstain_below, score_range: of the one question, see
+            :class:`~thresher.tasks.question.Question`.
 
     Raises:
-        TaskError: fewer than two labels, a label twice, an empty or overlong name, or an unknown kind.
+        TaskError: the message says what is wrong and the remedy.
     """
 
     def __init__(
         self,
-        labels: Mapping[str, str | None] | Iterable[str],
+        labels: Mapping[str, str | None] | Iterable[str] | None = None,
         *,
-        instructions: str | None = None,
-        examples: Sequence[tuple[str, str]] = (),
         name: str = DEFAULT_NAME,
+        instructions: str | None = None,
         kind: Kind = "choice",
+        examples: Sequence[tuple[str, str | Iterable[str]]] = (),
+        other: str | None = None,
+        threshold: float | None = None,
+        abstain_below: float | None = None,
+        score_range: tuple[int, int] | None = None,
+        questions: Sequence[Question] | None = None,
+        examples_tokens: int = DEFAULT_EXAMPLES_TOKENS,
     ) -> None:
-        self.name = _checked_name(name)
-        question = Question(
-            name=self.name,
-            labels=_as_labels(labels),
-            instructions=(instructions or "").strip() or DEFAULT_INSTRUCTIONS,
-            examples=tuple(Example(text, label) for text, label in examples),
-            kind=kind,
-        )
-        self.questions: tuple[Question, ...] = (question,)
+        self.name = checked_name(name)
+        self.examples_tokens = _checked_examples_tokens(examples_tokens)
+        #: What the model is told before several questions; "" for the usual words.
+        self.instructions = ""
+        if questions is None:
+            question = Question(
+                name=self.name, kind=kind, labels=() if labels is None else labels, instructions=instructions,
+                examples=examples, other=other, threshold=threshold, abstain_below=abstain_below,
+                score_range=score_range,
+            )  # fmt: skip
+            self.questions: tuple[Question, ...] = (question,)
+            return
+        _check_alone(labels, kind, examples, other, threshold, abstain_below, score_range)
+        self.questions = _checked_questions(questions)
+        self.instructions = (instructions or "").strip()
 
     def __repr__(self) -> str:
-        return f"Task({list(self.questions[0].label_names)!r}, name={self.name!r})"
+        if len(self.questions) == 1:
+            return f"Task({list(self.questions[0].label_names)!r}, name={self.name!r})"
+        return f"Task(name={self.name!r}, questions={list(self.questions)!r})"
 
     def canonical_json(self) -> str:
         """Everything that changes an answer, as JSON with a fixed order."""
-        content = {"prompt_version": PROMPT_VERSION, "questions": [asdict(question) for question in self.questions]}
+        content = {
+            "prompt_version": PROMPT_VERSION,
+            "instructions": self.instructions,
+            "examples_tokens": self.examples_tokens,
+            "questions": [question.canonical() for question in self.questions],
+        }
         return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
     @property
@@ -104,53 +84,22 @@ class Task:
         return hashlib.sha256(self.canonical_json().encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _as_labels(labels: Mapping[str, str | None] | Iterable[str]) -> tuple[Label, ...]:
-    if isinstance(labels, str):
-        raise TaskError(f"labels must be a list or a mapping, not the text {labels!r}; write labels=[{labels!r}, ...]")
-    if isinstance(labels, Mapping):
-        return tuple(Label(name, (text or "").strip()) for name, text in labels.items())
-    return tuple(Label(name) for name in labels)
+def _check_alone(*of_one_question: object) -> None:
+    if any(value not in (None, (), [], "choice") for value in of_one_question):
+        raise TaskError("labels, kind, examples and the like belong to each of the questions; move them there")
 
 
-def _check_labels(names: Sequence[object]) -> None:
-    for name in names:
-        if not isinstance(name, str) or not name.strip():
-            raise TaskError(f"a label's name is {name!r}; it must be a word or a few words")
-        if name != name.strip() or "\n" in name or "\r" in name:
-            raise TaskError(f"label {name!r} has white space around it or a line break in it; remove it")
+def _checked_questions(questions: Sequence[Question]) -> tuple[Question, ...]:
+    names = [question.name for question in questions]
+    if not names:
+        raise TaskError("'questions' is empty; give at least one, or use 'labels'")
     repeated = next((name for position, name in enumerate(names) if name in names[:position]), None)
     if repeated is not None:
-        raise TaskError(f"label {repeated!r} is given twice; remove one or give it another name")
-    if not names:
-        raise TaskError("there are no labels; give at least two, as in --labels invoice,contract")
-    if len(names) == 1:
-        raise TaskError(f"there is only one label, {names[0]!r}; a choice needs at least two (add 'other'?)")
+        raise TaskError(f"two questions are named {repeated!r}; give each its own name")
+    return tuple(questions)
 
 
-def _check_examples(examples: Sequence[Example], names: Sequence[str]) -> None:
-    for position, example in enumerate(examples, 1):
-        if example.label not in names:
-            raise TaskError(
-                f"example {position} has the label {example.label!r}, which is not a label of the task"
-                f"{did_you_mean(example.label, names)}"
-            )
-        if not example.text.strip():
-            raise TaskError(f"example {position} has no text; give the document's text or remove the example")
-
-
-def _check_kind(kind: str) -> None:
-    if kind not in KINDS:
-        known = ", ".join(KINDS)
-        raise TaskError(f"kind {kind!r} is not known to this version; use one of: {known}")
-
-
-def _checked_name(name: object) -> str:
-    if not isinstance(name, str) or not name.strip() or len(name) > 100:
-        raise TaskError(f"the task's name is {name!r}; it must be 1 to 100 characters")
-    return name.strip()
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'lease'?"`` for the nearest of ``known``, or an empty string."""
-    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""
+def _checked_examples_tokens(tokens: int) -> int:
+    if tokens < 1:
+        raise TaskError(f"examples_tokens is {tokens}; give at least 1, or no examples")
+    return tokens

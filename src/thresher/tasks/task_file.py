@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
-import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from thresher.errors import TaskError
-from thresher.tasks.task import DEFAULT_NAME, KINDS, Kind, Task, did_you_mean
+from thresher.tasks.labels import did_you_mean
+from thresher.tasks.question import KINDS, Kind, Question
+from thresher.tasks.task import DEFAULT_EXAMPLES_TOKENS, DEFAULT_NAME, Task
+from thresher.tasks.yaml_nodes import NodeReader, line_of, parse
 
-_KEYS = ("name", "instructions", "labels", "examples", "kind")
+_QUESTION_KEYS = (
+    "name", "kind", "instructions", "labels", "other", "examples", "range", "threshold", "abstain_below",
+)  # fmt: skip
+_TASK_KEYS = (*_QUESTION_KEYS, "examples_tokens", "questions")
+#: What a task file with several questions may hold beside them.
+_SEVERAL_KEYS = ("name", "instructions", "examples_tokens", "questions")
 _EXAMPLE_KEYS = ("text", "label")
-_LARGEST_FILE_BYTES = 10 * 1024 * 1024
+_RANGE = re.compile(r"([+-]?[0-9]{1,9})\s*(?:-|to|\.\.)\s*([+-]?[0-9]{1,9})")
 
 
 def load_task(path: str | os.PathLike[str]) -> Task:
@@ -24,126 +33,144 @@ def load_task(path: str | os.PathLike[str]) -> Task:
         TaskError: names the file, the line and the remedy.
     """
     file = Path(path)
-    return _TaskReader(file).read(_parse(file))
+    return _TaskReader(file).read(parse(file))
 
 
-def _parse(file: Path) -> Node:
-    try:
-        if file.stat().st_size > _LARGEST_FILE_BYTES:
-            raise TaskError(f"{file} is larger than {_LARGEST_FILE_BYTES} bytes; a task file is a short YAML file")
-        root = yaml.compose(file.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise TaskError(f"task file {file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise TaskError(f"task file {file} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise TaskError(f"{file}, line {line}: not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise TaskError(f"{file}: not valid YAML: {error}") from error
-    if not isinstance(root, Node):
-        raise TaskError(f"task file {file} is empty; it needs at least 'labels:'")
-    return root
-
-
-class _TaskReader:
-    """Walks the YAML nodes of one file; nodes know their lines, plain dicts would not."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
+class _TaskReader(NodeReader):
+    """Makes a task of one file's nodes."""
 
     def read(self, root: Node) -> Task:
-        fields = self._mapping(root, "a task file", _KEYS)
-        if "labels" not in fields:
-            raise self._error(root, "there is no 'labels'; list the labels under 'labels:'")
-        labels = self._labels(fields["labels"])
-        known = list(labels)
-        examples = self._examples(fields["examples"], known) if "examples" in fields else []
-        kind = self._kind(fields["kind"]) if "kind" in fields else "choice"
+        fields = self.mapping(root, "a task file", _TASK_KEYS)
+        name = self.text(fields["name"], "name") if "name" in fields else DEFAULT_NAME
+        tokens = DEFAULT_EXAMPLES_TOKENS
+        if "examples_tokens" in fields:
+            tokens = self.integer(fields["examples_tokens"], "examples_tokens")
+        if "questions" in fields:
+            return self._several(fields, name, tokens)
+        arguments = self._question_arguments(root, fields)
         try:
-            return Task(
-                labels,
-                instructions=self._text(fields["instructions"], "instructions") if "instructions" in fields else None,
-                examples=examples,
-                name=self._text(fields["name"], "name") if "name" in fields else DEFAULT_NAME,
-                kind=kind,
-            )
+            return Task(name=name, examples_tokens=tokens, **arguments)
         except TaskError as error:
-            raise self._error(fields["labels"], str(error)) from error
+            raise self.error(self._place(root, fields), str(error)) from error
+
+    def _several(self, fields: Mapping[str, Node], name: str, examples_tokens: int) -> Task:
+        alone = next((key for key in fields if key not in _SEVERAL_KEYS), None)
+        if alone is not None:
+            raise self.error(fields[alone], f"'{alone}' belongs to each of the questions; move it there")
+        node = fields["questions"]
+        if not isinstance(node, SequenceNode):
+            raise self.error(node, "'questions' must be a list of entries with 'name', 'labels' and the like")
+        instructions = self.text(fields["instructions"], "instructions") if "instructions" in fields else None
+        questions = [self._question(item) for item in node.value]
+        try:
+            return Task(name=name, instructions=instructions, questions=questions, examples_tokens=examples_tokens)
+        except TaskError as error:
+            raise self.error(node, str(error)) from error
+
+    def _question(self, node: Node) -> Question:
+        fields = self.mapping(node, "a question", _QUESTION_KEYS)
+        if "name" not in fields:
+            raise self.error(node, "this question has no 'name'; several questions are told apart by their names")
+        arguments = self._question_arguments(node, fields)
+        try:
+            return Question(name=self.text(fields["name"], "name"), **arguments)
+        except TaskError as error:
+            raise self.error(self._place(node, fields), str(error)) from error
+
+    def _place(self, node: Node, fields: Mapping[str, Node]) -> Node:
+        """Where to point when a question as a whole is wrong."""
+        return fields.get("labels", node)
+
+    def _question_arguments(self, node: Node, fields: Mapping[str, Node]) -> dict[str, Any]:
+        """The arguments of :class:`Question` but its name."""
+        kind = self._kind(fields["kind"]) if "kind" in fields else "choice"
+        if kind in ("choice", "multi") and "labels" not in fields:
+            raise self.error(node, "there is no 'labels'; list the labels under 'labels:'")
+        labels = self._labels(fields["labels"]) if "labels" in fields else {}
+        arguments: dict[str, Any] = {"kind": kind, "labels": labels}
+        for key in ("instructions", "other"):
+            if key in fields:
+                arguments[key] = self.text(fields[key], key)
+        for key in ("threshold", "abstain_below"):
+            if key in fields:
+                arguments[key] = self.number(fields[key], key)
+        if "range" in fields:
+            arguments["score_range"] = self._range(fields["range"])
+        if "examples" in fields:
+            arguments["examples"] = self._examples(fields["examples"], self._answers(kind, arguments))
+        return arguments
+
+    def _answers(self, kind: Kind, arguments: Mapping[str, Any]) -> Sequence[str]:
+        """The labels that an example may have; a question that is wrong itself is reported later."""
+        try:
+            checked = {**arguments, "instructions": arguments.get("instructions") or kind}
+            return Question(name=kind, **checked).label_names
+        except TaskError:
+            return list(arguments["labels"])
 
     def _labels(self, node: Node) -> dict[str, str]:
         found: dict[str, str] = {}
         lines: dict[str, int] = {}
         for name_node, description in self._label_entries(node):
-            name = self._text(name_node, "a label's name").strip()
+            name = self.text(name_node, "a label's name").strip()
             if not name:
-                raise self._error(name_node, "a label has no name; write a word before the colon")
+                raise self.error(name_node, "a label has no name; write a word before the colon")
             if name in found:
                 first = f"label {name!r} is given twice (first on line {lines[name]})"
-                raise self._error(name_node, f"{first}; remove one or give it another name")
+                raise self.error(name_node, f"{first}; remove one or give it another name")
             found[name] = description
-            lines[name] = _line(name_node)
+            lines[name] = line_of(name_node)
         return found
 
     def _label_entries(self, node: Node) -> list[tuple[Node, str]]:
         if isinstance(node, MappingNode):
-            return [(key, self._text(value, "a description")) for key, value in node.value]
+            return [(key, self.text(value, "a description")) for key, value in node.value]
         if isinstance(node, SequenceNode):
             entries: list[tuple[Node, str]] = []
             for item in node.value:
                 if isinstance(item, MappingNode) and len(item.value) == 1:  # "- lease: rental of a property"
                     key, value = item.value[0]
-                    entries.append((key, self._text(value, "a description")))
+                    entries.append((key, self.text(value, "a description")))
                 else:
                     entries.append((item, ""))
             return entries
-        raise self._error(node, "'labels' must be a list of names or a mapping of names to descriptions")
+        raise self.error(node, "'labels' must be a list of names or a mapping of names to descriptions")
 
-    def _examples(self, node: Node, known: Sequence[str]) -> list[tuple[str, str]]:
+    def _examples(self, node: Node, known: Sequence[str]) -> list[tuple[str, str | list[str]]]:
         if not isinstance(node, SequenceNode):
-            raise self._error(node, "'examples' must be a list of entries with 'text' and 'label'")
-        examples: list[tuple[str, str]] = []
+            raise self.error(node, "'examples' must be a list of entries with 'text' and 'label'")
+        examples: list[tuple[str, str | list[str]]] = []
         for item in node.value:
-            fields = self._mapping(item, "an example", _EXAMPLE_KEYS)
+            fields = self.mapping(item, "an example", _EXAMPLE_KEYS)
             missing = next((key for key in _EXAMPLE_KEYS if key not in fields), None)
             if missing:
-                raise self._error(item, f"this example has no '{missing}'; an example has 'text' and 'label'")
-            label = self._text(fields["label"], "label").strip()
-            if label not in known:
-                hint = did_you_mean(label, known)
-                raise self._error(fields["label"], f"{label!r} is not a label of the task{hint}")
-            examples.append((self._text(fields["text"], "text"), label))
+                raise self.error(item, f"this example has no '{missing}'; an example has 'text' and 'label'")
+            examples.append((self.text(fields["text"], "text"), self._example_label(fields["label"], known)))
         return examples
 
+    def _example_label(self, node: Node, known: Sequence[str]) -> str | list[str]:
+        if isinstance(node, SequenceNode):
+            return [self._known_label(item, known) for item in node.value]
+        return self._known_label(node, known)
+
+    def _known_label(self, node: Node, known: Sequence[str]) -> str:
+        label = self.text(node, "label").strip()
+        if label not in known:
+            raise self.error(node, f"{label!r} is not a label of the task{did_you_mean(label, known)}")
+        return label
+
     def _kind(self, node: Node) -> Kind:
-        kind = self._text(node, "kind")
-        if kind != "choice":
-            raise self._error(node, f"kind {kind!r} is not known to this version; use one of: {', '.join(KINDS)}")
-        return "choice"
+        kind = self.text(node, "kind")
+        if kind not in KINDS:
+            hint = did_you_mean(kind, KINDS)
+            raise self.error(node, f"kind {kind!r} is not known{hint}; use one of: {', '.join(KINDS)}")
+        return cast(Kind, kind)
 
-    def _mapping(self, node: Node, what: str, known: Sequence[str]) -> dict[str, Node]:
-        if not isinstance(node, MappingNode):
-            raise self._error(node, f"{what} must be a mapping with the keys {', '.join(known)}")
-        fields: dict[str, Node] = {}
-        for key_node, value in node.value:
-            key = self._text(key_node, "a key")
-            if key not in known:
-                hint = did_you_mean(key, known) or f"; known keys: {', '.join(known)}"
-                raise self._error(key_node, f"unknown key {key!r} in {what}{hint}")
-            if key in fields:
-                raise self._error(key_node, f"{key!r} is given twice; remove one")
-            fields[key] = value
-        return fields
-
-    def _text(self, node: Node, what: str) -> str:
-        if not isinstance(node, ScalarNode):
-            raise self._error(node, f"{what} must be text")
-        # "no" and "2024" are fine names for labels, so a scalar's own words count, not its YAML type
-        return "" if node.tag == "tag:yaml.org,2002:null" and node.style is None else str(node.value)
-
-    def _error(self, node: Node, message: str) -> TaskError:
-        return TaskError(f"{self._file}, line {_line(node)}: {message}")
-
-
-def _line(node: Node) -> int:
-    return int(node.start_mark.line) + 1
+    def _range(self, node: Node) -> tuple[int, int]:
+        if isinstance(node, SequenceNode) and len(node.value) == 2:
+            low, high = (self.integer(item, "an end of the range") for item in node.value)
+            return low, high
+        written = _RANGE.fullmatch(self.text(node, "range")) if isinstance(node, ScalarNode) else None
+        if written is None:
+            raise self.error(node, "'range' must be the lowest and the highest score, as in range: [1, 5]")
+        return int(written[1]), int(written[2])

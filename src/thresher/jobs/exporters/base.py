@@ -15,6 +15,10 @@ COLUMNS: tuple[str, ...] = (
 )  # fmt: skip
 
 
+#: Between the labels of one row, where a format has no lists; no such label has it in its name.
+LABEL_JOINER = "|"
+
+
 class Exporter(Protocol):
     """Writes rows to a file.
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from thresher.jobs.exporters.base import LABEL_JOINER
 from thresher.types import Prediction
 
 # https://owasp.org/www-community/attacks/CSV_Injection
@@ -14,7 +15,10 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class CsvExporter:
-    """Writes CSV: null is an empty cell, probabilities are JSON, text that could start a formula gets a quote."""
+    """Writes CSV: null is an empty cell, several labels are joined by ``|``, probabilities are JSON.
+
+    Text that could start a formula gets a quote.
+    """
 
     def write(self, rows: Iterable[Prediction], columns: tuple[str, ...], file: Path) -> int:
         """Write ``rows`` and return how many there were."""
@@ -33,6 +37,8 @@ def _cell(value: object) -> str | int | float:
         return ""
     if isinstance(value, (int, float)):
         return value
+    if isinstance(value, tuple):
+        value = LABEL_JOINER.join(value)
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False) if value else ""
     return "'" + value if value.startswith(_FORMULA_STARTS) else value

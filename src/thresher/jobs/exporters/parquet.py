@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thresher.errors import UsageError
+from thresher.jobs.exporters.base import LABEL_JOINER
 from thresher.types import Prediction
 
 _ROWS_PER_GROUP = 10_000
@@ -16,7 +17,7 @@ _INTEGERS = ("document_tokens", "truncated_tokens", "context")
 
 
 class ParquetExporter:
-    """Writes Parquet with typed columns; ``probabilities`` is a map from label to probability."""
+    """Writes Parquet with typed columns: ``probabilities`` is a map, several labels of a row are joined by ``|``."""
 
     def write(self, rows: Iterable[Prediction], columns: tuple[str, ...], file: Path) -> int:
         """Write ``rows`` and return how many there were.
@@ -53,4 +54,6 @@ def _arrow_type(pyarrow: Any, column: str) -> Any:
 def _cell(value: object) -> object:
     if isinstance(value, dict):
         return list(value.items()) or None
+    if isinstance(value, tuple):
+        value = LABEL_JOINER.join(value)
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -1,0 +1,62 @@
+"""From the probabilities of a question's answers to what is stored: label, probability, status."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from thresher.answers import Answer
+from thresher.tasks.question import Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one question comes to for one document. An abstained verdict keeps its figures and has no label."""
+
+    question: str
+    label: str | tuple[str, ...] | None
+    probability: float  # of the label, or of the one that was too doubtful to give
+    probabilities: Mapping[str, float]
+    label_mass: float | None
+    expected: float | None = None
+    abstained: bool = False
+
+
+def reach_verdict(question: Question, answers: Sequence[Answer]) -> Verdict:
+    """The verdict on ``answers``: one, or for ``multi`` one for each label (the probability of yes comes first)."""
+    label, probability, probabilities = _decide_each(question, answers) if question.kind == "multi" else _decide(
+        question, answers[0]
+    )  # fmt: skip
+    abstained = probability < question.abstain_below
+    return Verdict(
+        question=question.name,
+        label=None if abstained else label,
+        probability=probability,
+        probabilities=probabilities,
+        label_mass=_least([answer.label_mass for answer in answers]),
+        expected=_mean(probabilities) if question.kind == "score" else None,
+        abstained=abstained,
+    )
+
+
+def _decide(question: Question, answer: Answer) -> tuple[str, float, dict[str, float]]:
+    labels = question.label_names
+    best = max(range(len(labels)), key=answer.probabilities.__getitem__)  # the first of equals
+    return labels[best], answer.probabilities[best], dict(zip(labels, answer.probabilities, strict=True))
+
+
+def _decide_each(question: Question, answers: Sequence[Answer]) -> tuple[tuple[str, ...], float, dict[str, float]]:
+    """Labels at or over the threshold; the probability is the product over the decisions."""
+    yes = {label: answer.probabilities[0] for label, answer in zip(question.label_names, answers, strict=True)}
+    chosen = tuple(label for label, p in yes.items() if p >= question.threshold)
+    return chosen, math.prod(p if label in chosen else 1.0 - p for label, p in yes.items()), yes
+
+
+def _mean(probabilities: Mapping[str, float]) -> float:
+    return math.fsum(int(score) * p for score, p in probabilities.items())
+
+
+def _least(masses: Sequence[float | None]) -> float | None:
+    known = [mass for mass in masses if mass is not None]
+    return min(known) if len(known) == len(masses) else None
