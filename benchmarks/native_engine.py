@@ -31,7 +31,7 @@ from thresher.tasks import build_prompt
 from thresher.types import Prompt, Request
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-CASES = (("short, 60 tokens", 60, 60), ("mail, 300 tokens", 300, 24), ("pages, 1,500 tokens", 1500, 6))
+CASES = (("short, 60 tokens", 60, 16), ("mail, 300 tokens", 300, 8), ("pages, 1,500 tokens", 1500, 2))
 
 
 def main() -> None:

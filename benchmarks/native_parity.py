@@ -41,19 +41,19 @@ def main() -> None:
             "examples": (EXAMPLES / "documents", thresher.load_task(EXAMPLES / "task.yaml")),
             **{path.stem: write_set(path, Path(folder)) for path in sorted(arguments.labelled.glob("*.jsonl"))},
         }
-        cases = [
-            compare(f"{precision}, {name}", model, source, task, arguments)
-            for precision, model in models.items()
-            for name, (source, task) in sets.items()
-        ]
-    save("native_parity", {"context": arguments.context, "close": CLOSE, "cases": cases})
+        cases = []
+        for precision, model in models.items():
+            for name, (source, task) in sets.items():
+                cases.append(compare(f"{precision}, {name}", model, source, task, arguments))
+                save("native_parity", {"context": arguments.context, "close": CLOSE, "cases": cases})
 
 
 def write_set(path: Path, folder: Path) -> tuple[Path, thresher.Task]:
     """A table of the first documents with one of the commonest labels, and the task to tell those."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     labels = [label for label, _ in Counter(row["label"] for row in rows).most_common(LABELS_PER_SET)]
-    chosen = [row for row in rows if row["label"] in labels][:: max(1, len(rows) // (2 * DOCUMENTS_PER_SET))]
+    chosen = [row for row in rows if row["label"] in labels]
+    chosen = chosen[:: max(1, len(chosen) // DOCUMENTS_PER_SET)]
     table = folder / path.name
     lines = [json.dumps({"id": row["id"], "text": row["text"]}) for row in chosen[:DOCUMENTS_PER_SET]]
     table.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -77,9 +77,7 @@ def compare(name: str, model: str, source: Path, task: thresher.Task, arguments:
             )
             found[engine] = {p.document_id: p.probabilities for p in run if p.probabilities}
         seconds[engine] = round(time.perf_counter() - start, 1)
-    case = {"name": name, **differences(found["native"], found["llamacpp"]), "seconds": seconds}
-    print(case, flush=True)
-    return case
+    return {"name": name, **differences(found["native"], found["llamacpp"]), "seconds": seconds}
 
 
 def differences(first: Mapping[str, Mapping[str, float]], second: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def command(
         str,
         typer.Option(
             metavar="REF",
-            help="'demo' (shipped with Thresher), a .gguf file, or owner/repo[:QUANT] on the hub.",
+            help="'demo' (shipped with Thresher), a .gguf file, a checkpoint folder, or owner/repo[:QUANT] on the hub.",
         ),
     ],
     task: Annotated[

@@ -13,8 +13,8 @@ from thresher.engines.native.weights import block_quants, k_quants
 from thresher.models.ggml_types import TENSOR_TYPES
 
 _BY_NAME = {kind.name: kind for kind in TENSOR_TYPES.values()}
-#: On a CPU this many values are converted at a time, so that what lies between the steps stays in the caches.
-_CHUNK_VALUES = 1 << 17
+#: On a CPU this many values are converted at a time: enough for the steps to pay, few enough to stay in the caches.
+_CHUNK_VALUES = 1 << 19
 
 #: Type -> raw blocks [blocks, bytes] to float32 [blocks, values].
 DEQUANTIZERS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
