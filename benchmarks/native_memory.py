@@ -4,8 +4,9 @@
 
 The model has random weights and Qwen3.5-27B's widths where memory grows with tokens (hidden 5120, attention with 24/4
 heads of 256), but few layers, a quarter of the DeltaNet heads and a narrow feed-forward, so that a CPU is done in
-minutes. The last layer is full attention and pruned, as in the real model. Each length is read in a process of its own, whose peak of resident memory
-counts; a process that reads 64 tokens gives what the process, the weights and torch take.
+minutes. The last layer is full attention and pruned, as in the real model. Each length is read in a process
+of its own, whose peak of resident memory counts; a process that reads 64 tokens gives what the process, the weights and
+torch take.
 """
 
 from __future__ import annotations

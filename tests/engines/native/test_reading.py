@@ -17,7 +17,7 @@ from thresher.engines.native.reading import Reading
 from thresher.engines.native.sizing import Sizes
 from thresher.types import Prompt, QuestionPrompt, Request
 
-SIZES = Sizes(pack_rows=10_000, pack_spans=1000, step_rows=64, step_spans=40, largest_request_tokens=8000)
+SIZES = Sizes(pack_rows=10_000, pack_segments=1000, step_rows=64, step_spans=40, largest_request_tokens=8000)
 END = 9
 TRIES: dict[str, list[list[int]]] = {
     "flat": [[20, END], [21, END], [22, END]],
