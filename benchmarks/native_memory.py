@@ -3,7 +3,7 @@
     python -m benchmarks.native_memory --tokens 8192 32768 131072
 
 The model has random weights and Qwen3.5-27B's widths where memory grows with tokens (hidden 5120, attention with 24/4
-heads of 256), but few layers, a quarter of the DeltaNet heads and a narrow feed-forward, so that a CPU is done in
+heads of 256), but few layers, few DeltaNet heads and a narrow feed-forward, so that a CPU is done in
 minutes. The last layer is full attention and pruned, as in the real model. Each length is read in a process
 of its own, whose peak of resident memory counts; a process that reads 64 tokens gives what the process, the weights and
 torch take.
@@ -74,7 +74,7 @@ def make_config(layers: int) -> NativeConfig:
         hidden_size=5120,
         layer_count=layers,
         layer_kinds=(*(("delta",) * (layers - 1)), "full"),
-        intermediate_size=512,
+        intermediate_size=64,
         vocabulary_size=256,
         rms_norm_eps=1e-6,
         norm_offset=1.0,
@@ -85,7 +85,7 @@ def make_config(layers: int) -> NativeConfig:
         rope_theta=1e7,
         output_gate=True,
         tied_embeddings=True,
-        delta=DeltaConfig(key_heads=4, value_heads=12, key_dim=128, value_dim=128, conv_width=4),
+        delta=DeltaConfig(key_heads=1, value_heads=3, key_dim=128, value_dim=128, conv_width=4),
         moe=None,
     )
 

@@ -56,6 +56,8 @@ def workbench(
         weights_memory_bytes=options.weights_memory_bytes,
     )
     with open_engine(name, opened, engine_options) as engine:
+        for message in engine.info.notices:
+            progress.message(message)
         task_prompt = build_prompt(task, engine.tokenizer, opened.chat)
         for message in task_prompt.notices:
             progress.message(message)

@@ -58,6 +58,7 @@ def test_weights_in_a_quarter_of_their_memory() -> None:
     limit = whole // 4
     before = live_bytes()
     with open_native(weights_memory_bytes=limit) as engine:
+        assert "8 layers are streamed from their files" in engine.info.notices[1]
         found = answers(score(engine))
         held = live_bytes() - before
         assert answers(score(engine)) == found
