@@ -110,8 +110,8 @@ def _free_after_weights(model: Model, placement: _Placement, device: torch.devic
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
     if free <= placement.device_bytes:
         raise EngineCapacityError(
-            f"the weights of {model.facts.name} take {placement.device_bytes / _GIB:.2f} GiB in the compute format, and "
-            f"{free / _GIB:.2f} GiB are free; give --weights-memory or a smaller --precision, or free memory"
+            f"the weights of {model.facts.name} take {placement.device_bytes / _GIB:.2f} GiB in the compute format, "
+            f"and {free / _GIB:.2f} GiB are free; give --weights-memory or a smaller --precision, or free memory"
         )
     return free - placement.device_bytes
 

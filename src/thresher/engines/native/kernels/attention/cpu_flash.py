@@ -31,7 +31,8 @@ def attend(queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, hel
             0.0,
             piece.causal,
         )
-        merger.add(piece.start, piece.stop, outputs[0].transpose(0, 1), logsumexps[0].transpose(0, 1))
+        take = merger.put if piece.causal else merger.add
+        take(piece.start, piece.stop, outputs[0].transpose(0, 1), logsumexps[0].transpose(0, 1))
     return merger.result(queries.dtype)
 
 
