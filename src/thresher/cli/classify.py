@@ -21,7 +21,10 @@ _ROWS_PRINTED = 100
 def command(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT", help="Files, folders, globs; .jsonl and .csv named here are tables."),
+        typer.Argument(
+            metavar="INPUT",
+            help="Files, folders, globs; .jsonl and .csv named here are tables. Batch JSONL brings its own labels.",
+        ),
     ],
     model: Annotated[
         str,
@@ -105,12 +108,13 @@ def command(
     _finish(run, out, overwrite=overwrite, as_json=as_json)
 
 
-def _task(file: Path | None, labels: str | None) -> Task:
-    if (file is None) == (labels is None):
+def _task(file: Path | None, labels: str | None) -> Task | None:
+    """The task asked for; None where the inputs must bring it."""
+    if file is not None and labels is not None:
         raise UsageError("give either --task FILE or --labels a,b,c")
     if file is not None:
         return load_task(file)
-    return Task([name.strip() for name in (labels or "").split(",") if name.strip()])
+    return None if labels is None else Task([name.strip() for name in labels.split(",") if name.strip()])
 
 
 def _finish(run: Run, out: Path | None, *, overwrite: bool, as_json: bool) -> None:

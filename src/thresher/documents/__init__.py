@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from thresher.documents.parsers import FORMATS, PARSER_VERSION, Format, describe_formats
     from thresher.documents.reading.pool import ReaderPool, ReadResult
     from thresher.documents.sources import discover
+    from thresher.documents.sources.batch import batch_files, batch_items
 
 __all__ = [
     "FORMATS",
@@ -27,6 +28,8 @@ __all__ = [
     "Item",
     "ReadResult",
     "ReaderPool",
+    "batch_files",
+    "batch_items",
     "describe_formats",
     "discover",
     "hash_file",
@@ -40,6 +43,8 @@ _PLACES = {
     "PARSER_VERSION": "parsers",
     "ReadResult": "reading.pool",
     "ReaderPool": "reading.pool",
+    "batch_files": "sources.batch",
+    "batch_items": "sources.batch",
     "describe_formats": "parsers",
     "discover": "sources",
     "hash_file": "files",

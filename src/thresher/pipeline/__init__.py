@@ -31,7 +31,7 @@ __all__ = [
 
 def classify(
     inputs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
-    task: Task,
+    task: Task | None = None,
     *,
     model: str | os.PathLike[str],
     engine: str = "auto",
@@ -53,7 +53,7 @@ def classify(
 
     Args:
         inputs: files, folders, globs and tables (``.jsonl``, ``.csv``).
-        task: what to ask.
+        task: what to ask; None for batch files (OpenAI batch JSONL), which bring their own prompts and labels.
         model: ``"demo"``, a ``.gguf`` file, or ``"owner/repo[:QUANT]"`` on the hub.
         engine: a name that ``thresher engines`` lists, or ``"auto"``.
         precision: what the engine computes in; ``"auto"`` is the weights' own.

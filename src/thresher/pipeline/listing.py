@@ -40,12 +40,23 @@ class Inputs:
         )
         return itertools.islice(items, options.limit)
 
+    def in_reading_order(self) -> Iterator[Item]:
+        """As they are to be read: in the order of the listing."""
+        return iter(self)
+
     def check(self) -> None:
         """Find at least one document. Raises ``InputError`` when there is none, or an input is wrong."""
         next(iter(self))
 
 
-def list_documents(store: JobStore, inputs: Inputs, progress: Progress, stop: threading.Event) -> None:
+def content_hash(item: Item) -> str | None:
+    """The ``content_sha256`` of an item where it is known before reading: of a request or of a row's text."""
+    if item.request is not None:
+        return item.request.content_sha256()
+    return None if item.text is None else hash_text(item.text)
+
+
+def list_documents(store: JobStore, inputs: Iterable[Item], progress: Progress, stop: threading.Event) -> None:
     """Record every document of ``inputs``. Raises ``InputError`` naming an id that is used twice.
 
     Raises ``KeyboardInterrupt`` when the run is to stop: nothing was scored yet, the earlier listing stays in force.
@@ -66,5 +77,6 @@ def _listed(items: Iterable[Item]) -> Iterator[ListedDocument]:
             size_bytes=item.size_bytes,
             mtime_ns=item.mtime_ns,
             gold=item.gold,
-            content_sha256=None if item.text is None else hash_text(item.text),
+            content_sha256=content_hash(item),
+            reply_form=None if item.request is None else item.request.reply_form,
         )

@@ -10,14 +10,16 @@ from pathlib import Path
 
 from thresher.documents import ReaderPool
 from thresher.jobs import JobCounts, JobStore, JobView, RunFacts
+from thresher.pipeline.batch import BatchInputs
 from thresher.pipeline.interrupts import stop_on_interrupt
 from thresher.pipeline.listing import Inputs, list_documents
-from thresher.pipeline.options import ClassifyOptions, default_job_folder
+from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay
 from thresher.pipeline.progress import Progress, ProgressState, SilentProgress
 from thresher.pipeline.scoring import Scoring, ScoringCounts
 from thresher.pipeline.setup import Workbench, workbench
 from thresher.pipeline.stages import prepared_documents
+from thresher.pipeline.subject import open_subject
 from thresher.pipeline.summary import RunSummary
 from thresher.tasks import Task
 from thresher.types import Prediction
@@ -40,7 +42,7 @@ class Run:
 
 def run_classify(
     places: Sequence[str | os.PathLike[str]],
-    task: Task,
+    task: Task | None,
     model: str,
     options: ClassifyOptions,
     *,
@@ -49,13 +51,11 @@ def run_classify(
 ) -> Run:
     """Give every document of ``places`` its stored row; see :func:`thresher.classify`."""
     progress = progress or SilentProgress()
-    folder = options.job or default_job_folder(places, task)
-    inputs = Inputs(places, options, [folder, *exclude])
-    inputs.check()
+    subject, folder = open_subject(places, task, options, exclude)
     with JobStore.open(folder) as store:
         latest = store.latest_run()
-        with workbench(task, model, inputs.places, options, latest, progress) as bench:
-            return _Pass(store, bench, inputs, options, latest, progress).run()
+        with workbench(subject, model, options, latest, progress) as bench:
+            return _Pass(store, bench, subject.inputs, options, latest, progress).run()
 
 
 class _Pass:
@@ -65,7 +65,7 @@ class _Pass:
         self,
         store: JobStore,
         bench: Workbench,
-        inputs: Inputs,
+        inputs: Inputs | BatchInputs,
         options: ClassifyOptions,
         latest: RunFacts | None,
         progress: Progress,
@@ -105,16 +105,16 @@ class _Pass:
 
     def _score(self, before: JobCounts) -> ScoringCounts:
         under_way = ContentsUnderWay(self._store)
-        engine, admission = self._bench.engine, self._bench.admission
+        engine, asking = self._bench.engine, self._bench.asking
         with (
             ReaderPool(_reader_count()) as pool,
             prepared_documents(
-                self._inputs, self._store, pool, engine.tokenizer, admission, under_way, self._stop,
+                self._inputs.in_reading_order(), self._store, pool, engine.tokenizer, asking, under_way, self._stop,
                 batch_tokens=engine.info.batch_tokens,
             ) as prepared,
         ):  # fmt: skip
             scoring = Scoring(
-                prepared, engine, self._bench.task_prompt, self._store, under_way,
+                prepared, engine, self._bench.facts.questions, self._store, under_way,
                 store_text=self._options.store_text, should_stop=self._stop.is_set,
                 on_commit=lambda counts: self._progress.update(self._state(before, counts)),
             )  # fmt: skip

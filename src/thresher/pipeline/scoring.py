@@ -47,7 +47,7 @@ class Scoring:
         self,
         source: WeightedQueue[Prepared],
         engine: Engine,
-        task_prompt: TaskPrompt,
+        questions: Sequence[str],
         store: JobStore,
         under_way: ContentsUnderWay,
         *,
@@ -57,7 +57,7 @@ class Scoring:
     ) -> None:
         self._source = source
         self._engine = engine
-        self._task_prompt = task_prompt
+        self._questions = questions
         self._store = store
         self._under_way = under_way
         self._store_text = store_text
@@ -77,7 +77,7 @@ class Scoring:
 
     def _run_batch(self, batch: Sequence[Prepared], committing: Committing) -> None:
         done: list[tuple[Prepared, list[Result]]] = [
-            (p, _stored_failure(p, self._task_prompt)) for p in batch if not p.windows
+            (p, _stored_failure(p, self._questions)) for p in batch if not p.windows
         ]
         last_commit = time.monotonic()
         for prepared, results in self._scored([p for p in batch if p.windows]):
@@ -98,17 +98,18 @@ class Scoring:
             for window, tokens in enumerate(entry.prepared.windows):
                 request_id = next(self._request_ids)
                 places[request_id] = (entry, window)
-                requests.append(Request(request_id=request_id, prompt=self._task_prompt.prompt, document_tokens=tokens))
+                prompt = _task_prompt(entry.prepared).prompt
+                requests.append(Request(request_id=request_id, prompt=prompt, document_tokens=tokens))
         for scores in self._engine.score(requests) if requests else ():
             entry, window = places.pop(scores.request_id)
             self.counts.computed_tokens += scores.computed_tokens
             self.counts.cached_tokens += scores.cached_tokens
             entry.scores[window] = scores
             if len(entry.scores) == len(entry.prepared.windows):
-                yield entry.prepared, _results(entry, self._task_prompt)
+                yield entry.prepared, _results(entry, self._questions)
         for entry in {id(e): e for e, _ in places.values()}.values():
             failure = Failure(status="engine_error", reason="the engine gave no answer for this document")
-            yield entry.prepared, _failed(entry.prepared, self._task_prompt, failure)
+            yield entry.prepared, _failed(entry.prepared, self._questions, failure)
 
     def _commit(self, done: Sequence[tuple[Prepared, list[Result]]], committing: Committing) -> None:
         if not done:
@@ -131,36 +132,43 @@ def _is_failure(prepared: Prepared, results: Sequence[Result]) -> bool:
     return prepared.read.unreadable_reason is not None or any(result.error is not None for result in results)
 
 
-def _stored_failure(prepared: Prepared, task_prompt: TaskPrompt) -> list[Result]:
-    return _failed(prepared, task_prompt, prepared.failure) if prepared.failure else []
+def _task_prompt(prepared: Prepared) -> TaskPrompt:
+    assert prepared.place is not None, "windows always stand in a prompt"  # noqa: S101
+    return prepared.place.task_prompt
 
 
-def _failed(prepared: Prepared, task_prompt: TaskPrompt, failure: Failure) -> list[Result]:
+def _stored_failure(prepared: Prepared, questions: Sequence[str]) -> list[Result]:
+    return _failed(prepared, questions, prepared.failure) if prepared.failure else []
+
+
+def _failed(prepared: Prepared, questions: Sequence[str], failure: Failure) -> list[Result]:
     return [
         Result(
             content_sha256=prepared.read.content_sha256 or "",
-            question=question.name,
+            question=question,
             status=failure.status,
             document_tokens=prepared.document_tokens,
             error=failure.reason,
         )
-        for question in task_prompt.questions
+        for question in questions
     ]
 
 
-def _results(entry: _Pending, task_prompt: TaskPrompt) -> list[Result]:
+def _results(entry: _Pending, questions: Sequence[str]) -> list[Result]:
     scores = [entry.scores[window] for window in sorted(entry.scores)]
     failure = next((s.failure for s in scores if s.failure is not None), None)
     if failure is not None:
-        return _failed(entry.prepared, task_prompt, failure)
+        return _failed(entry.prepared, questions, failure)
     window_tokens = [max(1, len(window)) for window in entry.prepared.windows]
     of_questions = zip(*(s.answers for s in scores), strict=True)
     answers = [join_windows(of_windows, window_tokens) for of_windows in of_questions]
-    return [_result(entry.prepared, verdict) for verdict in task_prompt.verdicts(answers)]
+    verdicts = _task_prompt(entry.prepared).verdicts(answers)
+    return [_result(entry.prepared, verdict, scores) for verdict in verdicts]
 
 
-def _result(prepared: Prepared, verdict: Verdict) -> Result:
+def _result(prepared: Prepared, verdict: Verdict, scores: Sequence[Scores]) -> Result:
     status: Status = "truncated" if prepared.truncated_tokens else "ok"
+    cached_tokens = sum(s.cached_tokens for s in scores)
     return Result(
         content_sha256=prepared.read.content_sha256 or "",
         question=verdict.question,
@@ -172,4 +180,6 @@ def _result(prepared: Prepared, verdict: Verdict) -> Result:
         expected=verdict.expected,
         document_tokens=prepared.document_tokens,
         truncated_tokens=prepared.truncated_tokens,
+        prompt_tokens=cached_tokens + sum(s.computed_tokens for s in scores),
+        cached_tokens=cached_tokens,
     )

@@ -11,33 +11,31 @@ from thresher.documents import PARSER_VERSION
 from thresher.engines import Engine, EngineOptions, choose_engine, open_engine
 from thresher.jobs import RunFacts
 from thresher.models import ModelFacts, open_model, resolve
-from thresher.pipeline.admission import Admission
+from thresher.pipeline.asking import Asking, AskingOptions, Assignment
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.progress import Progress
-from thresher.tasks import Task, TaskPrompt, build_prompt
+from thresher.pipeline.subject import Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workbench:
-    """An open engine with the task's prompt for its model."""
+    """An open engine, and what is asked in the tokens of its model."""
 
     engine: Engine
-    task_prompt: TaskPrompt
-    admission: Admission
+    asking: Asking
     facts: RunFacts
     load_seconds: float
 
 
 @contextlib.contextmanager
 def workbench(
-    task: Task,
+    subject: Subject,
     model: str,
-    inputs: Sequence[str],
     options: ClassifyOptions,
     latest_run: RunFacts | None,
     progress: Progress,
 ) -> Iterator[Workbench]:
-    """Resolve the model, open its engine, build the prompt; the engine is closed at the end of the block.
+    """Resolve the model, open its engine, build what is asked; the engine is closed at the end of the block.
 
     With no context asked for, a job goes on with the context of its latest run of the same model and engine: what
     memory allows may differ from day to day, and rows of one run should not.
@@ -52,20 +50,19 @@ def workbench(
         precision=options.precision, context_tokens=context, threads=options.threads, device=options.device
     )
     with open_engine(name, opened, engine_options) as engine:
-        task_prompt = build_prompt(task, engine.tokenizer, opened.chat)
-        for message in task_prompt.notices:
-            progress.message(message)
-        admission = Admission(
-            context_tokens=engine.info.largest_request_tokens,
-            prompt=task_prompt.prompt,
-            policy=options.long_policy,
+        asking_options = AskingOptions(
             tokenizer=engine.tokenizer,
+            chat=opened.chat,
+            context_tokens=engine.info.largest_request_tokens,
+            long_policy=options.long_policy,
         )
+        asking, notices = subject.asking(asking_options)
+        for message in notices:
+            progress.message(message)
         yield Workbench(
             engine=engine,
-            task_prompt=task_prompt,
-            admission=admission,
-            facts=_run_facts(task, engine, inputs, options),
+            asking=asking,
+            facts=_run_facts(subject.assignment, engine, subject.inputs.places, options),
             load_seconds=time.monotonic() - start,
         )
 
@@ -76,12 +73,12 @@ def _context_of(latest_run: RunFacts | None, facts: ModelFacts, engine: str) -> 
     return latest_run.context_tokens
 
 
-def _run_facts(task: Task, engine: Engine, inputs: Sequence[str], options: ClassifyOptions) -> RunFacts:
+def _run_facts(assignment: Assignment, engine: Engine, inputs: Sequence[str], options: ClassifyOptions) -> RunFacts:
     info = engine.info
     return RunFacts(
-        task=task.name,
-        task_fingerprint=task.fingerprint,
-        questions=tuple(question.name for question in task.questions),
+        task=assignment.name,
+        task_fingerprint=assignment.fingerprint,
+        questions=assignment.questions,
         model=info.model,
         model_fingerprint=info.model_fingerprint,
         engine=info.engine,
@@ -90,6 +87,6 @@ def _run_facts(task: Task, engine: Engine, inputs: Sequence[str], options: Class
         long_policy=options.long_policy,
         parser_version=PARSER_VERSION,
         inputs=tuple(inputs),
-        labels={question.name: question.label_names for question in task.questions},
-        kinds={question.name: question.kind for question in task.questions},
+        labels=assignment.labels,
+        kinds=assignment.kinds,
     )
