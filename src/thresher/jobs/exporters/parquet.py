@@ -51,7 +51,11 @@ def _arrow_type(pyarrow: Any, column: str) -> Any:
 
 def _cell(value: object) -> object:
     if isinstance(value, dict):
-        return list(value.items()) or None
+        return [(_storable(name), share) for name, share in value.items()] or None
     if isinstance(value, tuple):
         value = LABEL_JOINER.join(value)
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    return _storable(value) if isinstance(value, str) else value
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

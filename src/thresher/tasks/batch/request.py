@@ -14,6 +14,7 @@ from thresher.errors import UnreadableError
 from thresher.tasks.batch.schema import Replies, replies_of_choice, replies_of_schema
 from thresher.types import ChatRequest
 
+_MOST_LABELS = 10_000
 _URL_END = "/chat/completions"
 _SYSTEM_ROLES = ("system", "developer")
 _ROLES = (*_SYSTEM_ROLES, "user", "assistant")
@@ -48,6 +49,10 @@ class RequestReader:
         body = {**extra, **body} if isinstance(extra, Mapping) else body
         _check_alone(body)
         replies = _replies(body)
+        if len(replies.labels) > _MOST_LABELS:
+            raise UnreadableError(
+                f"it lists {len(replies.labels):,} answers; at most {_MOST_LABELS:,} can be told apart"
+            )
         request = ChatRequest(
             messages=_messages(body.get("messages")),
             labels=tuple(map(_clean, replies.labels)),
