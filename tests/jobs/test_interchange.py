@@ -44,7 +44,13 @@ def prediction(question: str = "topic", **changes: Any) -> Prediction:
 
 
 def failure(status: str, **changes: Any) -> Prediction:
-    empty: dict[str, Any] = {"label": None, "probability": None, "probabilities": {}, "label_mass": None, "prompt_tokens": None}
+    empty: dict[str, Any] = {
+        "label": None,
+        "probability": None,
+        "probabilities": {},
+        "label_mass": None,
+        "prompt_tokens": None,
+    }
     return prediction(**(empty | {"status": status, "error": f"it is {status}", "cached_tokens": None} | changes))
 
 

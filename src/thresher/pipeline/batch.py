@@ -105,7 +105,9 @@ class BatchAsking:
         self._sharing = sharing
         self._options = options
         self._asks: OrderedDict[Group, Ask | Failure] = OrderedDict()
-        self.notices = (_SYSTEM_IN_FRONT,) if sharing.has_system and not takes_system(options.chat) else ()
+        self.notices: tuple[str, ...] = (
+            (_SYSTEM_IN_FRONT,) if sharing.has_system and not takes_system(options.chat) else ()
+        )
 
     def of(self, request: ChatRequest | None) -> Ask | Failure:
         """How to ask for a reply to ``request``, or why this model cannot be asked."""
@@ -126,9 +128,13 @@ class BatchAsking:
         except (ModelFormatError, TaskError) as error:
             return Failure(status="unreadable", reason=f"the request cannot be put to this model: {error}")
         try:
-            return _GroupAsk(shared, options.place(shared.task_prompt), alone, options.place(alone.task_prompt))
+            alone_place = options.place(alone.task_prompt)
         except UsageError as error:
             return Failure(status="oversize", reason=str(error))
+        try:
+            return _GroupAsk(shared, options.place(shared.task_prompt), alone, alone_place)
+        except UsageError:  # what is shared fills the context: a document that several requests ask about
+            return _GroupAsk(alone, alone_place, alone, alone_place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,4 +151,10 @@ class _GroupAsk:
 
     def place(self, tokens: Sequence[int]) -> tuple[Place, Sequence[int]]:
         document = self.shared.document_tokens(tokens)
-        return (self.alone_place, tokens) if document is None else (self.shared_place, document)
+        if document is None or not (self._has_room() or self.shared_place.admission.fits(document)):
+            return self.alone_place, tokens
+        return self.shared_place, document
+
+    def _has_room(self) -> bool:
+        """Whether cutting a request's own part would leave much of it: else the whole message is cut."""
+        return 2 * self.shared_place.admission.capacity_tokens >= self.alone_place.admission.capacity_tokens

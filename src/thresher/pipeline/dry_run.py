@@ -106,18 +106,18 @@ class _Tally:
     def add(self, prepared: Prepared) -> None:
         self._counts["documents"] += 1
         read = prepared.read
-        if read.unreadable_reason is not None:
+        reason = read.unreadable_reason
+        if prepared.failure is not None and prepared.place is None:  # a request that this model cannot be asked
+            reason = prepared.failure.reason
+        if reason is not None:
             self._counts["unreadable"] += 1
             if len(self._unreadable) < _UNREADABLE_NAMED:
-                self._unreadable[read.document_id] = read.unreadable_reason
+                self._unreadable[read.document_id] = reason
             return
-        if not prepared.windows and prepared.failure is None:
+        if prepared.place is None:
             self._counts["duplicates"] += 1
             return
         self._counts["document_tokens"] += prepared.document_tokens
-        if prepared.place is None:
-            self._counts["unreadable"] += 1
-            return
         if prepared.document_tokens > prepared.place.admission.capacity_tokens:
             self._counts["too_long"] += 1
             self._remember_longest(read.document_id, prepared.document_tokens)

@@ -234,5 +234,9 @@ def test_the_content_is_the_conversation_and_the_replies() -> None:
         {**CHOICE, "messages": [{"role": "user", "content": "Is it a loan?"}]},
     ]
     assert len({read(**body).content_sha256() for body in bodies}) == len(bodies)
-    same: list[dict[str, Any]] = [CHOICE, {"structured_outputs": {"choice": ["yes", "no"]}}, {**CHOICE, "temperature": 1, "model": "other"}]
+    same: list[dict[str, Any]] = [
+        CHOICE,
+        {"structured_outputs": {"choice": ["yes", "no"]}},
+        {**CHOICE, "temperature": 1, "model": "other"},
+    ]
     assert len({read(**body).content_sha256() for body in same}) == 1
