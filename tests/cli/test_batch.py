@@ -43,7 +43,7 @@ def test_each_line_gets_its_answer(thresher: Thresher, batch: Path, model: str, 
     assert run.code == 0, run.err
     assert run.json["statuses"] == {"ok": 200}
     assert run.err.count("passed over in the requests") == 1
-    assert "without sampling and thinking: model, temperature" in run.err
+    assert "without sampling and thinking: temperature" in run.err
     assert run.json["cached_tokens"] > 150 * 8
     assert thresher("export", "job", "--to", "out.jsonl", "--format", "openai-batch").code == 0
     lines = output("out.jsonl")
@@ -247,3 +247,15 @@ def test_a_glob_of_batches_is_one_run(thresher: Thresher, tmp_path: Path, model:
         write_batch(tmp_path / f"part{part}.jsonl", mixed_requests(20)[part * 10 : part * 10 + 10])
     run = thresher("classify", "part*.jsonl", "--model", model, "--engine", "fake", "--json")
     assert run.json["statuses"] == {"ok": 20}
+
+
+def test_a_message_that_is_all_shared_has_an_empty_document(thresher: Thresher, tmp_path: Path, model: str) -> None:
+    texts = ["Is it so", "Is it so late?", "Is it so late? Is it so"]
+    asked = [request(text, [{"role": "user", "content": text}], guided_choice=["yes", "no"]) for text in texts]
+    asked.append(request("one reply", [{"role": "user", "content": "Is it"}], guided_json={"const": "only"}))
+    batch = write_batch(tmp_path / "short.jsonl", asked)
+    run = thresher("classify", batch, "--model", model, "--engine", "llamacpp", "--job", "job", "--json")
+    assert run.json["statuses"] == {"ok": 4}
+    thresher("export", "job", "--to", "out.jsonl", "--format", "openai-batch")
+    assert answer(output("out.jsonl")[3]) == '"only"'
+    assert {answer(line) for line in output("out.jsonl")[:3]} <= {"yes", "no"}

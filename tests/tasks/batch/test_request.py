@@ -201,7 +201,7 @@ def test_parameters_passed_over_are_gathered() -> None:
     reader = RequestReader()
     reader(line(temperature=0, max_tokens=3, logprobs=True, **CHOICE))
     reader(line(extra_body={"chat_template_kwargs": {}}, top_p=1, **CHOICE))
-    assert reader.ignored == {"model", "temperature", "max_tokens", "logprobs", "chat_template_kwargs", "top_p"}
+    assert reader.ignored == {"temperature", "max_tokens", "logprobs", "chat_template_kwargs", "top_p"}
 
 
 JSON = st.recursive(

@@ -29,7 +29,8 @@ _CONSTRAINTS = (
     "guided_regex",
     "guided_grammar",
 )
-_READ = frozenset({"messages", "n", "extra_body", *_REFUSED, *_CONSTRAINTS})
+#: Parameters that no notice is given of; in the place of the model stands that of --model.
+_READ = frozenset({"model", "messages", "n", "extra_body", *_REFUSED, *_CONSTRAINTS})
 _REMEDY = "give a response_format with a JSON schema that lists the answers (an enum)"
 
 
