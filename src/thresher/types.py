@@ -57,12 +57,16 @@ class ChatRequest:
     messages: tuple[tuple[str, str], ...]  # (role, text)
     labels: tuple[str, ...]
     reply_form: ReplyForm | None = None  # None: the reply is the label's own text
-    is_score: bool = False  # the labels are whole numbers, so that their mean says something
 
     @property
     def text(self) -> str:
         """The message that is to be answered."""
         return self.messages[-1][1]
+
+    @property
+    def is_score(self) -> bool:
+        """Whether the labels are whole numbers, so that their mean says something."""
+        return self.reply_form is not None and self.reply_form.json_type == "integer"
 
     def replies(self) -> tuple[str, ...]:
         """The replies allowed, in the order of the labels."""
@@ -70,7 +74,7 @@ class ChatRequest:
 
     def content_sha256(self) -> str:
         """SHA-256 (hex) of everything that decides the answer: all messages and the replies allowed."""
-        content = json.dumps([self.messages, self.labels, self.replies(), self.is_score])
+        content = json.dumps([self.messages, self.labels, self.replies()])
         return hashlib.sha256(content.encode()).hexdigest()
 
 

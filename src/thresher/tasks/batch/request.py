@@ -20,7 +20,7 @@ _SYSTEM_ROLES = ("system", "developer")
 _ROLES = (*_SYSTEM_ROLES, "user", "assistant")
 _TEXT_PARTS = ("text", "input_text")
 #: Ask for more than one answer from a list; harmless where empty.
-_REFUSED = ("tools", "functions", "audio", "prediction", "web_search_options")
+_REFUSED = ("tools", "functions", "audio", "web_search_options")
 _CONSTRAINTS = (
     "response_format",
     "structured_outputs",
@@ -58,7 +58,6 @@ class RequestReader:
             messages=_messages(body.get("messages")),
             labels=tuple(map(_clean, replies.labels)),
             reply_form=replies.form,
-            is_score=replies.is_score,
         )
         self.ignored.update(str(key) for key in body if key not in _READ)
         return request

@@ -23,11 +23,6 @@ class Replies:
     labels: tuple[str, ...]
     form: ReplyForm | None = None
 
-    @property
-    def is_score(self) -> bool:
-        """Whether the labels are whole numbers."""
-        return self.form is not None and self.form.json_type == "integer"
-
 
 def replies_of_schema(schema: object) -> Replies:
     """The replies that ``schema`` allows. Raises ``UnreadableError`` where they are no list."""

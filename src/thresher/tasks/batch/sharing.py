@@ -110,7 +110,7 @@ def _groups(key: bytes, alike: _Alike) -> tuple[Group, dict[str, Group]]:
 
 
 def _key(request: ChatRequest) -> bytes:
-    content = json.dumps([request.messages[:-1], request.labels, request.replies(), request.is_score])
+    content = json.dumps([request.messages[:-1], request.labels, request.replies()])
     return hashlib.sha256(content.encode()).digest()[:16]
 
 
