@@ -12,6 +12,7 @@ from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.progress import Progress, ProgressState
 from thresher.pipeline.run import Run, run_classify
 from thresher.pipeline.summary import RunSummary
+from thresher.pipeline.texts import classify_texts, close_engine, text_labelling
 from thresher.tasks import Task
 
 __all__ = [
@@ -24,8 +25,11 @@ __all__ = [
     "Run",
     "RunSummary",
     "classify",
+    "classify_texts",
+    "close_engine",
     "dry_run",
     "run_classify",
+    "text_labelling",
 ]
 
 

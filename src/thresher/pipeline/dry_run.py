@@ -83,7 +83,7 @@ def dry_run(
         with (
             ReaderPool(os.cpu_count() or 1) as pool,
             prepared_documents(
-                inputs, store, pool, bench.engine.tokenizer, bench.admission, under_way, stop,
+                inputs, store, pool, bench.admission, under_way, stop,
                 batch_tokens=bench.engine.info.batch_tokens,
             ) as queue,
         ):  # fmt: skip

@@ -109,7 +109,7 @@ class _Pass:
         with (
             ReaderPool(_reader_count()) as pool,
             prepared_documents(
-                self._inputs, self._store, pool, engine.tokenizer, admission, under_way, self._stop,
+                self._inputs, self._store, pool, admission, under_way, self._stop,
                 batch_tokens=engine.info.batch_tokens,
             ) as prepared,
         ):  # fmt: skip

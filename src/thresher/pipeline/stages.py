@@ -9,7 +9,6 @@ from typing import Any
 
 from thresher.documents import Item, ReaderPool
 from thresher.jobs import JobStore
-from thresher.models.tokenizer import Tokenizer
 from thresher.pipeline.admission import Admission
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared, Preparing
 from thresher.pipeline.queues import StageStoppedError, WeightedQueue
@@ -25,7 +24,6 @@ def prepared_documents(
     items: Iterable[Item],
     store: JobStore,
     pool: ReaderPool,
-    tokenizer: Tokenizer,
     admission: Admission,
     under_way: ContentsUnderWay,
     stop: threading.Event,
@@ -40,7 +38,7 @@ def prepared_documents(
     capacity = min(2 * batch_tokens, _LARGEST_TOKENS_CAPACITY)
     prepared: WeightedQueue[Prepared] = WeightedQueue(capacity, stop.is_set)
     reading = Reading(items, store, pool, texts, stop.is_set)
-    preparing = Preparing(texts, prepared, tokenizer, admission, under_way, stop.is_set)
+    preparing = Preparing(texts, prepared, admission, under_way, stop.is_set)
     threads = [_start("read", reading.run, texts), _start("prepare", preparing.run, prepared)]
     ended = False
     try:
