@@ -24,12 +24,12 @@ from thresher import ThresherClassifier
 class OfNumbers(ThresherClassifier):
     """Classifies rows of numbers, written as texts."""
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        X, y = validate_data(self, X, y)
-        super().fit(_as_texts(X), y)
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
+        rows, y = validate_data(self, X, y)
+        super().fit(_as_texts(rows), y)
         return self
 
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: Any) -> Any:  # noqa: N803
         check_is_fitted(self)
         return super().predict_proba(_as_texts(validate_data(self, X, reset=False)))
 
@@ -40,11 +40,11 @@ class OfNumbers(ThresherClassifier):
         return tags
 
 
-def _as_texts(X: Any) -> list[str]:
-    return [" ".join(f"{value:.6g}" for value in row) for row in X]
+def _as_texts(rows: Any) -> list[str]:
+    return [" ".join(f"{value:.6g}" for value in row) for row in rows]
 
 
-@estimator_checks.parametrize_with_checks([OfNumbers(model=MODEL, engine="fake")])
+@estimator_checks.parametrize_with_checks([OfNumbers(model=MODEL, engine="fake")])  # type: ignore[untyped-decorator]
 def test_as_a_classifier_of_anything(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from thresher.engines import Engine, choose_engine, open_engine
-from thresher.errors import EngineError
+from thresher.errors import EngineError, EngineUnavailableError
 from thresher.models import Model, open_model, resolve
 from thresher.pipeline.admission import Admission, LongPolicy
 from thresher.pipeline.options import ClassifyOptions
@@ -71,6 +71,8 @@ class KeptEngine:
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
+        self._used = False  # an engine was opened in this process
+        self._inherited = False  # or in one that this process was forked from
         self._wish: _Wish | None = None
         self._open: OpenEngine | None = None
 
@@ -102,14 +104,22 @@ class KeptEngine:
             finally:
                 self._mutex.release()
 
-    def forget(self) -> None:
-        """Let go without freeing: in a forked process the engine's threads and devices are still its parent's."""
+    def after_fork(self) -> None:
+        """In a forked process: let go without freeing, for threads and devices are still the parent's."""
+        inherited = self._inherited or self._used
         self.__init__()  # type: ignore[misc]
+        self._inherited = inherited
 
     def _opened(self, wish: _Wish) -> OpenEngine:
         if self._open is not None and self._serves(self._open, wish):
             return self._open
+        if self._inherited:  # OpenMP and CUDA hang or fail in a child of a process that has used them
+            raise EngineUnavailableError(
+                "this process was forked from one that had used an engine, and engines do not survive that; start "
+                "processes with 'spawn' (or with joblib's own, loky), or fork before the first use"
+            )
         self._give_back()  # first, so that both need not fit
+        self._used = True
         model = open_model(resolve(wish.model))
         name, _ = choose_engine(wish.options.engine, model)
         engine = open_engine(name, model, engine_options(wish.options, wish.options.context_tokens))
@@ -132,4 +142,4 @@ class KeptEngine:
 KEPT = KeptEngine()
 atexit.register(KEPT.close_if_idle)
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=KEPT.forget)
+    os.register_at_fork(after_in_child=KEPT.after_fork)
