@@ -15,7 +15,8 @@
     │   └── EngineCapacityError      the model or the context does not fit the memory
     ├── JobError              the job store cannot be opened, written or read
     │   ├── JobLockedError    another process is writing to this job
-    │   └── DiskFullError     no space left; what was committed is safe
+    │   └── DiskFullError     no space left, or too little for the run; what was committed is safe
+    ├── FileHandlesError      the limit of open files is too low for the run
     ├── ExtraMissingError     an optional library is not installed; names the extra; also an ImportError
     ├── UnlabelledError       texts without a label where every text needs one; names the rows and the reasons
     └── UnreadableError       one document cannot be read; becomes a stored failure, never ends a run
@@ -88,7 +89,11 @@ class JobLockedError(JobError):
 
 
 class DiskFullError(JobError):
-    """The disk is full; everything committed before is safe."""
+    """The disk is full, or too small for the run; everything committed before is safe."""
+
+
+class FileHandlesError(ThresherError):
+    """The process may not open as many files as a run needs."""
 
 
 class ExtraMissingError(ThresherError, ImportError):

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from thresher.engines import Engine
+from thresher.engines import Engine, EngineInfo
 from thresher.jobs import Commit, JobStore, Result
 from thresher.pipeline.answering import Answering, answered_status
 from thresher.pipeline.committing import Committing
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared
 from thresher.pipeline.queues import WeightedQueue
+from thresher.pipeline.stage_times import StageTimes
 from thresher.tasks import TaskPrompt, Verdict
 from thresher.types import Failure
 
@@ -41,6 +42,7 @@ class Scoring:
         task_prompt: TaskPrompt,
         store: JobStore,
         under_way: ContentsUnderWay,
+        times: StageTimes,
         *,
         store_text: bool,
         should_stop: Callable[[], bool],
@@ -51,6 +53,7 @@ class Scoring:
         self._task_prompt = task_prompt
         self._store = store
         self._under_way = under_way
+        self._times = times
         self._store_text = store_text
         self._should_stop = should_stop
         self._on_commit = on_commit
@@ -60,11 +63,15 @@ class Scoring:
     def run(self) -> None:
         """Score until the source ends; told to stop, finish the batch in flight first."""
         info = self._engine.info
-        with Committing(self._store) as committing:
-            while batch := self._source.get(info.batch_requests, info.batch_tokens, _LINGER_S):
+        with Committing(self._store, self._times) as committing:
+            while batch := self._next_batch(info):
                 if self._should_stop():
                     return
                 self._run_batch(batch, committing)
+
+    def _next_batch(self, info: EngineInfo) -> list[Prepared]:
+        with self._times.busy("waiting"):
+            return self._source.get(info.batch_requests, info.batch_tokens, _LINGER_S)
 
     def _run_batch(self, batch: Sequence[Prepared], committing: Committing) -> None:
         done: list[tuple[Prepared, list[Result]]] = [
@@ -82,13 +89,25 @@ class Scoring:
         committing.wait()
 
     def _scored(self, batch: Sequence[Prepared]) -> Iterator[tuple[Prepared, list[Result]]]:
-        for prepared, outcome in self._answering.ask([(prepared, prepared.windows) for prepared in batch]):
-            self.counts.computed_tokens = self._answering.computed_tokens
-            self.counts.cached_tokens = self._answering.cached_tokens
+        answers = self._answering.ask([(prepared, prepared.windows) for prepared in batch])
+        while (answer := self._timed(answers)) is not None:
+            prepared, outcome = answer
             if isinstance(outcome, Failure):
                 yield prepared, _failed(prepared, self._task_prompt, outcome)
             else:
                 yield prepared, [_result(prepared, verdict) for verdict in outcome]
+
+    def _timed(
+        self, answers: Iterator[tuple[Prepared, list[Verdict] | Failure]]
+    ) -> tuple[Prepared, list[Verdict] | Failure] | None:
+        """The next answer; the time that the engine takes for it is the engine's."""
+        before = self._answering.computed_tokens
+        with self._times.busy("engine"):
+            answer = next(answers, None)
+        self.counts.computed_tokens = self._answering.computed_tokens
+        self.counts.cached_tokens = self._answering.cached_tokens
+        self._times.add("engine", documents=answer is not None, tokens=self.counts.computed_tokens - before)
+        return answer
 
     def _commit(self, done: Sequence[tuple[Prepared, list[Result]]], committing: Committing) -> None:
         if not done:
