@@ -74,7 +74,7 @@ def test_a_run_without_posix(tmp_path: Path, model: str) -> None:
     for number in range(20):
         (tmp_path / f"{number}.txt").write_text(f"document {number}")
     program = (
-        f"{WITHOUT_POSIX.replace(FLAGS, '')}\nimport select; del select.poll; sys.platform = 'linux'\n"  # it names libraries
+        f"{WITHOUT_POSIX.replace(FLAGS, '')}\nimport select; del select.poll; sys.platform = 'linux'\n"
         "from thresher.cli import main; main(sys.argv[1:])"
     )
     flags = ["classify", ".", "--labels", "a,b", "--model", model, "--engine", "fake", "--json", "--job", "job"]
