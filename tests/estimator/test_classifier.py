@@ -11,7 +11,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -56,7 +56,9 @@ def test_it_labels_as_classify_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "container", [list, tuple, np.array, lambda texts: np.array(texts, dtype=object), pd.Series], ids=str
+    "container",
+    [list, tuple, np.array, lambda texts: np.array(texts, dtype=object), pd.Series],
+    ids=["list", "tuple", "array", "array of objects", "Series"],
 )
 def test_texts_come_in_many_containers(container: Any) -> None:
     fitted = fake().fit(container(TEXTS), container(LABELS))
@@ -108,6 +110,9 @@ def test_what_is_no_list_of_texts_is_refused(texts: Any, message: str) -> None:
         ({"labels": ["a", "b"], "examples": [("text", "c")]}, None, "not a label of the task"),
         ({}, None, "target y is None"),
         ({}, ["a", None, "b", "a"], "row 1 of y is None"),
+        ({}, ["a", 1, "b", "a"], "y mixes texts and numbers"),
+        ({}, np.array(["a", 1, "b", "a"], dtype=object), "y mixes texts and numbers"),
+        ({}, [0.5, 1.25, 0.5, 1.0], "continuous"),
         ({}, ["a", "b"], "inconsistent numbers of samples"),
     ],
 )
@@ -115,6 +120,16 @@ def test_what_is_wrong_is_said_by_fit(parameters: dict[str, Any], y: Any, messag
     estimator = fake(**parameters)  # stores what it is given, whatever it is
     with pytest.raises(ValueError, match=message):
         estimator.fit(TEXTS, y)
+
+
+def test_a_fit_that_fails_leaves_the_estimator_as_it_was() -> None:
+    fitted = fake(labels=["a", "b"]).fit(TEXTS)
+    before = fitted.predict(TEXTS).tolist()
+    with pytest.raises(EstimatorError):
+        fitted.set_params(labels=["c", "d"], engine="nothing").fit(TEXTS)
+    assert fitted.predict(TEXTS).tolist() == before
+    with pytest.raises(NotFittedError):
+        clone(fitted).predict(TEXTS)
 
 
 def test_a_model_that_is_not_there_is_said_by_fit() -> None:
@@ -128,7 +143,10 @@ def test_no_text_gets_a_label_that_the_model_did_not_give() -> None:
     fitted = fake(labels=["a", "b"], long="skip", context=200).fit(TEXTS)
     with pytest.raises(UnlabelledError, match=r"2 of 3 texts have no label: row 1: the text is empty; row 2: .*tokens"):
         fitted.predict(["fine", " ", "long " * 1_000])
-    fitted.set_params(long="head-tail")
+    fitted.set_params(long="head-tail")  # of effect once it is fitted again
+    with pytest.raises(UnlabelledError):
+        fitted.predict(["long " * 1_000])
+    fitted.fit(TEXTS)
     assert len(fitted.predict(["fine", "long " * 1_000])) == 2
 
 
@@ -230,6 +248,7 @@ def test_long_examples_are_cut_with_a_warning() -> None:
         fake(examples=2, examples_tokens=100).fit(["word " * 300, "other " * 300], ["a", "b"])
 
 
+@settings(deadline=None)
 @given(
     labels=st.lists(st.sampled_from("abcd"), min_size=1, max_size=30),
     count=st.integers(0, 12),

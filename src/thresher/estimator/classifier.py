@@ -6,6 +6,7 @@ import contextlib
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -106,15 +107,17 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             labels = None if y is None else checked_y(y)
             if labels is not None:
                 check_consistent_length(texts, labels)
-            self.classes_ = self._classes(labels)
-            self.examples_ = self._examples(texts, labels)
-            self.task_ = self._task()
-            options = self._options(self.context)
-            with text_labelling(self.task_, self._model(), options) as labelling:
-                self.engine_ = labelling.info.engine
-                self.context_ = labelling.info.largest_request_tokens
-            for notice in labelling.notices:
-                warnings.warn(notice, UserWarning, stacklevel=2)
+            classes = self._classes(labels)
+            examples = self._examples(texts, labels)
+            task = self._task(classes, examples)
+            model, options = self._checked_model(), self._options()
+            with text_labelling(task, model, options) as labelling:
+                info = labelling.info
+        for notice in labelling.notices:
+            warnings.warn(notice, UserWarning, stacklevel=2)
+        self.classes_, self.examples_, self.task_ = classes, examples, task
+        self.engine_, self.context_ = info.engine, info.largest_request_tokens
+        self._opened_with = model, replace(options, engine=info.engine, context_tokens=info.largest_request_tokens)
         return self
 
     def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
@@ -134,7 +137,7 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         texts = as_texts(X)
-        with _as_value_errors(), text_labelling(self.task_, self._model(), self._options(self.context_)) as labelling:
+        with text_labelling(self.task_, *self._opened_with) as labelling:
             predictions = labelling.predictions(texts)
         _check_labelled(predictions)
         names = list(map(str, self.classes_))
@@ -179,24 +182,24 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         random = check_random_state(self.random_state)
         return choose_examples(texts, list(map(str, y)), int(self.examples), random)
 
-    def _task(self) -> Task:
-        labels: Any = self.classes_ if self.labels is None else self.labels
+    def _task(self, classes: np.ndarray[Any, Any], examples: Sequence[tuple[str, str]]) -> Task:
+        labels: Any = classes if self.labels is None else self.labels
         described = labels if isinstance(labels, Mapping) else dict.fromkeys(labels)
         return Task(
             {str(label): description for label, description in described.items()},
             instructions=self.instructions,
-            examples=self.examples_,
+            examples=examples,
             examples_tokens=self.examples_tokens,
         )
 
-    def _model(self) -> str:
+    def _checked_model(self) -> str:
         if self.model is None:
             raise EstimatorError("model is None; give 'demo', a .gguf file, or owner/repo[:QUANT] on the hub")
         return os.fspath(self.model)
 
-    def _options(self, context: int | None) -> ClassifyOptions:
+    def _options(self) -> ClassifyOptions:
         return ClassifyOptions(
-            engine=self.engine, precision=self.precision, context_tokens=context, long_policy=self.long,
+            engine=self.engine, precision=self.precision, context_tokens=self.context, long_policy=self.long,
             threads=self.threads, device=self.device,
         )  # fmt: skip
 

@@ -49,9 +49,13 @@ def classes_of(labels: Any) -> np.ndarray[Any, Any]:
             f"labels is {_kind(labels)}; give a list of labels, or a mapping of labels to descriptions"
         )
     given = list(labels)
-    if len({isinstance(label, str) for label in given}) > 1:
-        raise EstimatorError(f"labels mixes texts and numbers: {given[:_NAMED]}; use one type, that of y")
+    _check_one_type(given, "labels")
     return _distinct(np.asarray(given), "labels")
+
+
+def _check_one_type(given: Sequence[Any], what: str) -> None:
+    if len({isinstance(label, str) for label in given}) > 1:
+        raise EstimatorError(f"{what} mixes texts and numbers: {given[:_NAMED]}; use one type for all labels")
 
 
 def checked_y(y: Any) -> np.ndarray[Any, Any]:
@@ -62,17 +66,20 @@ def checked_y(y: Any) -> np.ndarray[Any, Any]:
     """
     try:
         column = column_or_1d(y, warn=True)
-        missing = next((row for row, label in enumerate(column) if label is None or label != label), None)
-        if missing is not None:
-            raise EstimatorError(
-                f"row {missing} of y is {column[missing]}: Input y contains NaN or None; remove the row"
-            )
+        _check_labels(column.tolist() if isinstance(y, np.ndarray) else list(y))
         check_classification_targets(column)
         return np.asarray(column.tolist()) if column.dtype == object else column
     except EstimatorError:
         raise
     except ValueError as error:
         raise EstimatorError(str(error)) from error
+
+
+def _check_labels(given: Sequence[Any]) -> None:
+    missing = next((row for row, label in enumerate(given) if label is None or label != label), None)
+    if missing is not None:
+        raise EstimatorError(f"row {missing} of y is {given[missing]}: Input y contains NaN or None; remove the row")
+    _check_one_type(given, "y")
 
 
 def check_known(y: np.ndarray[Any, Any], classes: np.ndarray[Any, Any]) -> None:

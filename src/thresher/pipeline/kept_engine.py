@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from thresher.engines import Engine, choose_engine, open_engine
+from thresher.engines import Engine, EngineInfo, choose_engine, open_engine
 from thresher.errors import EngineError, EngineUnavailableError
 from thresher.models import Model, open_model, resolve
 from thresher.pipeline.admission import Admission, LongPolicy
@@ -46,6 +46,11 @@ class _Wish:
         except OSError:  # no file: the demo model, or one of the hub
             return cls(model, only_engine, None)
         return cls(model, only_engine, (status.st_size, status.st_mtime_ns))
+
+    def settled(self, info: EngineInfo) -> _Wish:
+        """The same with engine and context as they came out."""
+        options = replace(self.options, engine=info.engine, context_tokens=info.largest_request_tokens)
+        return replace(self, options=options)
 
 
 class OpenEngine:
@@ -106,9 +111,9 @@ class KeptEngine:
 
     def after_fork(self) -> None:
         """In a forked process: let go without freeing, for threads and devices are still the parent's."""
-        inherited = self._inherited or self._used
-        self.__init__()  # type: ignore[misc]
-        self._inherited = inherited
+        self._inherited = self._inherited or self._used
+        self._mutex = threading.Lock()  # another thread of the parent may hold it
+        self._wish, self._open = None, None
 
     def _opened(self, wish: _Wish) -> OpenEngine:
         if self._open is not None and self._serves(self._open, wish):
@@ -127,11 +132,8 @@ class KeptEngine:
         return self._open
 
     def _serves(self, opened: OpenEngine, wish: _Wish) -> bool:
-        """Also where the context asked for is the one that was chosen when none was asked for."""
-        context = wish.options.context_tokens
-        if self._wish is None or context not in (None, opened.engine.info.largest_request_tokens):
-            return self._wish == wish
-        return self._wish in (wish, replace(wish, options=replace(wish.options, context_tokens=None)))
+        """What it was opened for, or by its name what was chosen when the choice was left open."""
+        return self._wish is not None and wish in (self._wish, self._wish.settled(opened.engine.info))
 
     def _give_back(self) -> None:
         opened, self._open, self._wish = self._open, None, None
