@@ -83,18 +83,9 @@ class Reading:
     def _finish_first(self) -> None:
         item, work = self._under_way.popleft()
         self._bytes_under_way -= item.size_bytes
-        read = work if isinstance(work, ReadDocument) else self._read_file(item, work.result())
-        self._times.add("reading", documents=1)
+        read, seconds = (work, 0.0) if isinstance(work, ReadDocument) else _read_file(item, work.result())
+        self._times.add("reading", seconds, documents=1)
         self._target.put(read, len(read.text or "") + _WEIGHT_OF_A_DOCUMENT)
-
-    def _read_file(self, item: Item, result: ReadResult) -> ReadDocument:
-        self._times.add("reading", result.seconds)
-        return ReadDocument(
-            document_id=item.document_id,
-            content_sha256=result.content_sha256,
-            text=result.text,
-            unreadable_reason=None if result.failure is None else result.failure.reason,
-        )
 
 
 def is_done(state: DocumentState) -> bool:
@@ -106,3 +97,13 @@ def _read_row(item: Item) -> ReadDocument:
     if item.text is None or not item.text.strip():
         return ReadDocument(document_id=item.document_id, unreadable_reason="the row has no text")
     return ReadDocument(document_id=item.document_id, content_sha256=hash_text(item.text), text=item.text)
+
+
+def _read_file(item: Item, result: ReadResult) -> tuple[ReadDocument, float]:
+    read = ReadDocument(
+        document_id=item.document_id,
+        content_sha256=result.content_sha256,
+        text=result.text,
+        unreadable_reason=None if result.failure is None else result.failure.reason,
+    )
+    return read, result.seconds

@@ -102,11 +102,13 @@ class Scoring:
     ) -> tuple[Prepared, list[Verdict] | Failure] | None:
         """The next answer; the time that the engine takes for it is the engine's."""
         before = self._answering.computed_tokens
-        with self._times.busy("engine"):
-            answer = next(answers, None)
+        start = time.perf_counter()
+        answer = next(answers, None)
+        seconds = time.perf_counter() - start
         self.counts.computed_tokens = self._answering.computed_tokens
         self.counts.cached_tokens = self._answering.cached_tokens
-        self._times.add("engine", documents=answer is not None, tokens=self.counts.computed_tokens - before)
+        tokens = self.counts.computed_tokens - before
+        self._times.add("engine", seconds, documents=answer is not None, tokens=tokens)
         return answer
 
     def _commit(self, done: Sequence[tuple[Prepared, list[Result]]], committing: Committing) -> None:
