@@ -78,15 +78,26 @@ def _give_usual_permissions(file: Path) -> None:
 
 
 def _move(temporary: Path, file: Path, *, overwrite: bool) -> None:
-    with temporary.open("rb") as stream:
+    with temporary.open("r+b") as stream:  # Windows flushes only what may be written
         os.fsync(stream.fileno())
     if overwrite:
         temporary.replace(file)
         return
     try:
-        os.link(temporary, file)  # fails where the file has come into being meanwhile
+        _put_new(temporary, file)
     except FileExistsError as error:
         raise _exists(file) from error
+
+
+def _put_new(temporary: Path, file: Path) -> None:
+    """Raise ``FileExistsError`` where the file has come into being meanwhile."""
+    try:
+        os.link(temporary, file)
+    except FileExistsError:
+        raise
+    except (OSError, AttributeError):  # a file system without hard links
+        file.open("xb").close()
+        temporary.replace(file)
 
 
 def _exists(file: Path) -> UsageError:

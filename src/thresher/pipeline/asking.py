@@ -82,7 +82,7 @@ class TaskAsking:
     def __init__(self, task: Task, options: AskingOptions) -> None:
         task_prompt = build_prompt(task, options.tokenizer, options.chat)
         self.notices = task_prompt.notices
-        self._place = options.place(task_prompt)
+        self.the_place = options.place(task_prompt)
 
     def of(self, _: ChatRequest | None) -> Ask:
         """The same for every document."""
@@ -94,7 +94,7 @@ class TaskAsking:
 
     def place(self, tokens: Sequence[int]) -> tuple[Place, Sequence[int]]:
         """The one prompt, and all tokens."""
-        return self._place, tokens
+        return self.the_place, tokens
 
 
 def task_assignment(task: Task) -> Assignment:

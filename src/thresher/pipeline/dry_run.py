@@ -7,8 +7,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,12 @@ from thresher.pipeline.listing import list_documents
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared
 from thresher.pipeline.progress import Progress, SilentProgress
+from thresher.pipeline.room import reader_count
 from thresher.pipeline.setup import Workbench, workbench
+from thresher.pipeline.stage_times import StageTime, StageTimes
 from thresher.pipeline.stages import prepared_documents
 from thresher.pipeline.subject import open_subject
+from thresher.pipeline.summary import as_json
 from thresher.tasks import Task
 from thresher.types import Prompt, Request
 
@@ -52,10 +55,11 @@ class DryRun:
     sampled_tokens: int
     tokens_per_second: float | None
     expected_seconds: float | None
+    stages: Mapping[str, StageTime]
 
-    def to_json(self) -> dict[str, Any]:
-        """The fields as a JSON object, unrounded."""
-        return asdict(self)
+    def to_json(self, *, with_stages: bool = False) -> dict[str, Any]:
+        """The fields as a JSON object, unrounded; ``stages`` only if asked for."""
+        return as_json(self, with_stages=with_stages)
 
 
 def dry_run(
@@ -72,25 +76,29 @@ def dry_run(
     subject, _ = open_subject(places, task, options, exclude)
     tally = _Tally()
     stop = threading.Event()
+    times = StageTimes()
+    start = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="thresher-dry-run-") as folder,
         JobStore.open(Path(folder)) as store,
         workbench(subject, model, options, None, progress) as bench,
     ):
         store.begin_run(bench.facts)
-        list_documents(store, subject.inputs, progress, stop)
+        with times.busy("listing"):
+            list_documents(store, subject.inputs, progress, stop)
         under_way = ContentsUnderWay(store)
         with (
-            ReaderPool(os.cpu_count() or 1) as pool,
+            ReaderPool(reader_count()) as pool,
             prepared_documents(
-                subject.inputs.in_reading_order(), store, pool, bench.engine.tokenizer, bench.asking, under_way, stop,
-                batch_tokens=bench.engine.info.batch_tokens,
+                subject.inputs.in_reading_order(), store, pool, bench.engine.tokenizer, bench.asking, under_way, times,
+                stop, batch_tokens=bench.engine.info.batch_tokens,
             ) as queue,
         ):  # fmt: skip
             while batch := queue.get(1_000, bench.engine.info.batch_tokens):
                 for prepared in batch:
                     tally.add(prepared)
-        return tally.report(bench, options)
+        stages = times.report(time.monotonic() - start)
+        return tally.report(bench, options, stages)
 
 
 class _Tally:
@@ -139,7 +147,7 @@ class _Tally:
         if len(self._too_long) > _LONGEST_NAMED:
             del self._too_long[min(self._too_long, key=self._too_long.__getitem__)]
 
-    def report(self, bench: Workbench, options: ClassifyOptions) -> DryRun:
+    def report(self, bench: Workbench, options: ClassifyOptions, stages: Mapping[str, StageTime]) -> DryRun:
         prefix_tokens = self._counts["prefix_tokens"]
         prompt_tokens = prefix_tokens + self._counts["read_tokens"]
         sampled_tokens, rate = self._measure(bench)
@@ -163,6 +171,7 @@ class _Tally:
             sampled_tokens=sampled_tokens,
             tokens_per_second=rate,
             expected_seconds=None if rate is None else prompt_tokens / rate,
+            stages=stages,
         )
 
     def _measure(self, bench: Workbench) -> tuple[int, float | None]:

@@ -12,6 +12,7 @@ from thresher.models.tokenizer import Tokenizer
 from thresher.pipeline.asking import Ask, Asking, Place
 from thresher.pipeline.queues import WeightedQueue
 from thresher.pipeline.reading import ReadDocument
+from thresher.pipeline.stage_times import StageTimes
 from thresher.types import Failure
 
 _BATCH_DOCUMENTS = 256
@@ -71,6 +72,7 @@ class Preparing:
         tokenizer: Tokenizer,
         asking: Asking,
         under_way: ContentsUnderWay,
+        times: StageTimes,
         should_stop: Callable[[], bool],
     ) -> None:
         self._source = source
@@ -78,6 +80,7 @@ class Preparing:
         self._tokenizer = tokenizer
         self._asking = asking
         self._under_way = under_way
+        self._times = times
         self._should_stop = should_stop
 
     def run(self) -> None:
@@ -85,7 +88,11 @@ class Preparing:
         while batch := self._source.get(_BATCH_DOCUMENTS, _BATCH_CHARACTERS):
             if self._should_stop():
                 return
-            for prepared in self._prepare(batch):
+            with self._times.busy("tokenizing"):
+                ready = self._prepare(batch)
+            tokens = sum(prepared.document_tokens for prepared in ready)
+            self._times.add("tokenizing", documents=len(ready), tokens=tokens)
+            for prepared in ready:
                 self._target.put(prepared, sum(map(len, prepared.windows)) + _WEIGHT_OF_A_DOCUMENT)
 
     def _prepare(self, batch: Sequence[ReadDocument]) -> list[Prepared]:

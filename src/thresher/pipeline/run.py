@@ -16,8 +16,10 @@ from thresher.pipeline.listing import Inputs, list_documents
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay
 from thresher.pipeline.progress import Progress, ProgressState, SilentProgress
+from thresher.pipeline.room import check_room, reader_count
 from thresher.pipeline.scoring import Scoring, ScoringCounts
 from thresher.pipeline.setup import Workbench, workbench
+from thresher.pipeline.stage_times import StageTimes
 from thresher.pipeline.stages import prepared_documents
 from thresher.pipeline.subject import open_subject
 from thresher.pipeline.summary import RunSummary
@@ -76,6 +78,7 @@ class _Pass:
         self._options = options
         self._progress = progress
         self._stop = threading.Event()
+        self._times = StageTimes()
         self._start = time.monotonic()
         self._begin(latest)
 
@@ -93,8 +96,11 @@ class _Pass:
 
     def run(self) -> Run:
         with stop_on_interrupt(self._stop, self._progress.message):
-            list_documents(self._store, self._inputs, self._progress, self._stop)
+            with self._times.busy("listing"):
+                list_documents(self._store, self._inputs, self._progress, self._stop)
             before = self._counts()
+            self._times.add("listing", documents=before.documents)
+            check_room(self._store, len(self._bench.facts.questions), store_text=self._options.store_text)
             counts = self._score(before)
             interrupted = self._stop.is_set()
             after = self._counts()
@@ -107,14 +113,14 @@ class _Pass:
         under_way = ContentsUnderWay(self._store)
         engine, asking = self._bench.engine, self._bench.asking
         with (
-            ReaderPool(_reader_count()) as pool,
+            ReaderPool(reader_count()) as pool,
             prepared_documents(
-                self._inputs.in_reading_order(), self._store, pool, engine.tokenizer, asking, under_way, self._stop,
-                batch_tokens=engine.info.batch_tokens,
+                self._inputs.in_reading_order(), self._store, pool, engine.tokenizer, asking, under_way, self._times,
+                self._stop, batch_tokens=engine.info.batch_tokens,
             ) as prepared,
         ):  # fmt: skip
             scoring = Scoring(
-                prepared, engine, self._bench.facts.questions, self._store, under_way,
+                prepared, engine, self._bench.facts.questions, self._store, under_way, self._times,
                 store_text=self._options.store_text, should_stop=self._stop.is_set,
                 on_commit=lambda counts: self._progress.update(self._state(before, counts)),
             )  # fmt: skip
@@ -159,6 +165,7 @@ class _Pass:
             context=facts.context_tokens,
             left=after.left,
             interrupted=interrupted,
+            stages=self._times.report(seconds),
         )
 
 
@@ -173,7 +180,3 @@ def _differences(old: RunFacts, new: RunFacts) -> list[str]:
         "parser version": (old.parser_version, new.parser_version),
     }
     return [name for name, (before, after) in names.items() if before != after]
-
-
-def _reader_count() -> int:
-    return max(1, min(8, os.cpu_count() or 1))

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from thresher.documents import PARSER_VERSION
 from thresher.engines import Engine, EngineOptions, choose_engine, open_engine
 from thresher.jobs import RunFacts
-from thresher.models import ModelFacts, open_model, resolve
-from thresher.pipeline.asking import Asking, AskingOptions, Assignment
+from thresher.models import Model, ModelFacts, open_model, resolve
+from thresher.pipeline.admission import Admission, LongPolicy
+from thresher.pipeline.asking import Asking, AskingOptions, Assignment, TaskAsking
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.progress import Progress
 from thresher.pipeline.subject import Subject
+from thresher.tasks import Task, TaskPrompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,17 +48,8 @@ def workbench(
     for message in (f"engine: {name} ({reason})", *opened.notices):
         progress.message(message)
     context = options.context_tokens or _context_of(latest_run, opened.facts, name)
-    engine_options = EngineOptions(
-        precision=options.precision, context_tokens=context, threads=options.threads, device=options.device
-    )
-    with open_engine(name, opened, engine_options) as engine:
-        asking_options = AskingOptions(
-            tokenizer=engine.tokenizer,
-            chat=opened.chat,
-            context_tokens=engine.info.largest_request_tokens,
-            long_policy=options.long_policy,
-        )
-        asking, notices = subject.asking(asking_options)
+    with open_engine(name, opened, engine_options(options, context)) as engine:
+        asking, notices = subject.asking(asking_options(opened, engine, options.long_policy))
         for message in notices:
             progress.message(message)
         yield Workbench(
@@ -65,6 +58,34 @@ def workbench(
             facts=_run_facts(subject.assignment, engine, subject.inputs.places, options),
             load_seconds=time.monotonic() - start,
         )
+
+
+def engine_options(options: ClassifyOptions, context_tokens: int | None) -> EngineOptions:
+    """What the options say to an engine."""
+    return EngineOptions(
+        precision=options.precision, context_tokens=context_tokens, threads=options.threads, device=options.device
+    )
+
+
+def asking_options(model: Model, engine: Engine, policy: LongPolicy) -> AskingOptions:
+    """What asking needs to know of an open engine."""
+    return AskingOptions(
+        tokenizer=engine.tokenizer,
+        chat=model.chat,
+        context_tokens=engine.info.largest_request_tokens,
+        long_policy=policy,
+    )
+
+
+def put_into_tokens(task: Task, model: Model, engine: Engine, policy: LongPolicy) -> tuple[TaskPrompt, Admission]:
+    """The task in the tokens of an open engine, and what fits beside them.
+
+    Raises:
+        UsageError: the task does not fit the model or leaves no room for a document.
+        ModelFormatError: the model's chat template cannot be used.
+    """
+    place = TaskAsking(task, asking_options(model, engine, policy)).the_place
+    return place.task_prompt, place.admission
 
 
 def _context_of(latest_run: RunFacts | None, facts: ModelFacts, engine: str) -> int | None:

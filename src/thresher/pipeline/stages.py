@@ -14,6 +14,7 @@ from thresher.pipeline.asking import Asking
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared, Preparing
 from thresher.pipeline.queues import StageStoppedError, WeightedQueue
 from thresher.pipeline.reading import ReadDocument, Reading
+from thresher.pipeline.stage_times import StageTimes
 
 _TEXTS_CAPACITY_CHARACTERS = 16 * 1024 * 1024
 #: Tokens that wait for the engine: two of its batches, and never more than this (a token takes 4 bytes).
@@ -28,6 +29,7 @@ def prepared_documents(
     tokenizer: Tokenizer,
     asking: Asking,
     under_way: ContentsUnderWay,
+    times: StageTimes,
     stop: threading.Event,
     *,
     batch_tokens: int,
@@ -39,8 +41,8 @@ def prepared_documents(
     texts: WeightedQueue[ReadDocument] = WeightedQueue(_TEXTS_CAPACITY_CHARACTERS, stop.is_set)
     capacity = min(2 * batch_tokens, _LARGEST_TOKENS_CAPACITY)
     prepared: WeightedQueue[Prepared] = WeightedQueue(capacity, stop.is_set)
-    reading = Reading(items, store, pool, texts, stop.is_set)
-    preparing = Preparing(texts, prepared, tokenizer, asking, under_way, stop.is_set)
+    reading = Reading(items, store, pool, texts, times, stop.is_set)
+    preparing = Preparing(texts, prepared, tokenizer, asking, under_way, times, stop.is_set)
     threads = [_start("read", reading.run, texts), _start("prepare", preparing.run, prepared)]
     ended = False
     try:
