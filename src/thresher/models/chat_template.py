@@ -167,7 +167,7 @@ class ChatTemplate:
         if isinstance(texts[0], ModelFormatError):
             raise texts[0]
         raise ModelFormatError(
-            "the model's chat template does not keep the messages verbatim, so no document can be put into it; "
+            "the model's chat template does not keep the user's message verbatim, so no document can be put into it; "
             "use another file of the model"
         )
 
