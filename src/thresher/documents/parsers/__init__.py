@@ -42,7 +42,7 @@ FORMATS: tuple[Format, ...] = (
         parser="text:parse",
     ),
     Format(media_type="application/xml", name="XML", extensions=(".xml",), parser="text:parse"),
-    Format(media_type="message/rfc822", name="mail source", extensions=(".eml",), parser="mail_source:parse"),
+    Format(media_type="message/rfc822", name="mail source", extensions=(".eml",), parser="mail.eml:parse"),
     Format(media_type="text/html", name="HTML", extensions=(".html", ".htm", ".xhtml"), parser="html:parse"),
     Format(media_type="application/pdf", name="PDF", extensions=(".pdf",), parser="pdf:parse"),
     Format(
