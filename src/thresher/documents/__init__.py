@@ -4,6 +4,7 @@
     sources/            files, folders, globs and tables -> items
     parsers/            one module per family of formats: bytes -> text
     reading/            the pool of worker processes, and the worker
+    attachments.py      mails -> items for their attachments, listed by the pool
 
 The names below are imported when they are first used: a worker needs few of them and starts faster so.
 """
@@ -14,10 +15,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from thresher.documents.attachments import with_attachments
     from thresher.documents.files import hash_file, hash_text
     from thresher.documents.items import Item
     from thresher.documents.parsers import FORMATS, PARSER_VERSION, Format, describe_formats
-    from thresher.documents.reading.pool import ReaderPool, ReadResult
+    from thresher.documents.reading.pool import ReaderPool
+    from thresher.documents.reading.results import ReadResult
     from thresher.documents.sources import discover
 
 __all__ = [
@@ -31,6 +34,7 @@ __all__ = [
     "discover",
     "hash_file",
     "hash_text",
+    "with_attachments",
 ]
 
 _PLACES = {
@@ -38,12 +42,13 @@ _PLACES = {
     "Format": "parsers",
     "Item": "items",
     "PARSER_VERSION": "parsers",
-    "ReadResult": "reading.pool",
+    "ReadResult": "reading.results",
     "ReaderPool": "reading.pool",
     "describe_formats": "parsers",
     "discover": "sources",
     "hash_file": "files",
     "hash_text": "files",
+    "with_attachments": "attachments",
 }
 
 

@@ -40,6 +40,8 @@ def classify(
     text_column: str | None = None,
     id_column: str | None = None,
     gold_column: str | None = None,
+    attachments: bool = False,
+    ocr: bool = False,
     context: int | None = None,
     long: LongPolicy = "head-tail",
     limit: int | None = None,
@@ -61,6 +63,8 @@ def classify(
         text_column: the column of a table that holds the text.
         id_column: the column of a table that holds the documents' ids.
         gold_column: the column of a table that holds the right labels; kept beside the predictions.
+        attachments: attachments of mails are documents of their own, too.
+        ocr: read scanned PDFs and pictures by optical character recognition (needs ``thresher[ocr]``).
         context: the largest prompt in tokens; the default is the model's own, cut to what the memory allows.
         long: what to do with longer documents: ``"head-tail"``, ``"head"``, ``"windows"`` or ``"skip"``.
         limit: only the first so many documents.
@@ -84,6 +88,8 @@ def classify(
         text_column=text_column,
         id_column=id_column,
         gold_column=gold_column,
+        attachments=attachments,
+        ocr=ocr,
         context_tokens=context,
         long_policy=long,
         limit=limit,

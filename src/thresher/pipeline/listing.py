@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from thresher.documents import Item, discover, hash_text
+from thresher.documents import Item, ReaderPool, discover, hash_text, with_attachments
 from thresher.errors import InputError
 from thresher.jobs import JobStore, ListedDocument
 from thresher.pipeline.options import ClassifyOptions
@@ -29,33 +29,43 @@ class Inputs:
         if not places:
             raise InputError("no input was given; name files, folders, globs or tables")
 
-    def __iter__(self) -> Iterator[Item]:
+    def items(self, pool: ReaderPool) -> Iterator[Item]:
+        """The documents, lazily and in order; with ``--attachments`` the pool looks into the mails among them."""
+        items = self._discover()
+        if self._options.attachments:
+            items = with_attachments(items, pool)
+        return itertools.islice(items, self._options.limit)
+
+    def check(self) -> None:
+        """Find at least one document. Raises ``InputError`` when there is none, or an input is wrong."""
+        next(self._discover())
+
+    def _discover(self) -> Iterator[Item]:
         options = self._options
-        items = discover(
+        return discover(
             self.places,
             text_column=options.text_column,
             id_column=options.id_column,
             gold_column=options.gold_column,
             exclude=self._exclude,
         )
-        return itertools.islice(items, options.limit)
-
-    def check(self) -> None:
-        """Find at least one document. Raises ``InputError`` when there is none, or an input is wrong."""
-        next(iter(self))
 
 
-def list_documents(store: JobStore, inputs: Inputs, progress: Progress, stop: threading.Event) -> None:
-    """Record every document of ``inputs``. Raises ``InputError`` naming an id that is used twice.
+def list_documents(store: JobStore, items: Iterator[Item], progress: Progress, stop: threading.Event) -> None:
+    """Record every document. Raises ``InputError`` naming an id that is used twice.
 
     Raises ``KeyboardInterrupt`` when the run is to stop: nothing was scored yet, the earlier listing stays in force.
     """
     with store.listing() as add:
-        items = iter(inputs)
-        while chunk := list(itertools.islice(items, _LISTED_AT_A_TIME)):
+        while chunk := list(itertools.islice(_unless(stop, items), _LISTED_AT_A_TIME)):
             progress.listed(add(_listed(chunk)))
-            if stop.is_set():
-                raise KeyboardInterrupt
+
+
+def _unless(stop: threading.Event, items: Iterator[Item]) -> Iterator[Item]:
+    for item in items:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        yield item
 
 
 def _listed(items: Iterable[Item]) -> Iterator[ListedDocument]:

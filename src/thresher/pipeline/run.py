@@ -17,7 +17,7 @@ from thresher.pipeline.preparing import ContentsUnderWay
 from thresher.pipeline.progress import Progress, ProgressState, SilentProgress
 from thresher.pipeline.scoring import Scoring, ScoringCounts
 from thresher.pipeline.setup import Workbench, workbench
-from thresher.pipeline.stages import prepared_documents
+from thresher.pipeline.stages import prepared_documents, reader_pool
 from thresher.pipeline.summary import RunSummary
 from thresher.tasks import Task
 from thresher.types import Prediction
@@ -92,10 +92,10 @@ class _Pass:
             self._progress.message(f"{count} failures are tried again")
 
     def run(self) -> Run:
-        with stop_on_interrupt(self._stop, self._progress.message):
-            list_documents(self._store, self._inputs, self._progress, self._stop)
+        with stop_on_interrupt(self._stop, self._progress.message), reader_pool(self._options) as pool:
+            list_documents(self._store, self._inputs.items(pool), self._progress, self._stop)
             before = self._counts()
-            counts = self._score(before)
+            counts = self._score(before, pool)
             interrupted = self._stop.is_set()
             after = self._counts()
             if after.left and not interrupted:
@@ -103,16 +103,13 @@ class _Pass:
                 after = self._counts()
         return Run(self._store.folder, self._summary(before, after, counts, interrupted=interrupted))
 
-    def _score(self, before: JobCounts) -> ScoringCounts:
+    def _score(self, before: JobCounts, pool: ReaderPool) -> ScoringCounts:
         under_way = ContentsUnderWay(self._store)
         engine, admission = self._bench.engine, self._bench.admission
-        with (
-            ReaderPool(_reader_count()) as pool,
-            prepared_documents(
-                self._inputs, self._store, pool, engine.tokenizer, admission, under_way, self._stop,
-                batch_tokens=engine.info.batch_tokens,
-            ) as prepared,
-        ):  # fmt: skip
+        with prepared_documents(
+            self._inputs.items(pool), self._store, pool, engine.tokenizer, admission, under_way, self._stop,
+            batch_tokens=engine.info.batch_tokens,
+        ) as prepared:  # fmt: skip
             scoring = Scoring(
                 prepared, engine, self._bench.task_prompt, self._store, under_way,
                 store_text=self._options.store_text, should_stop=self._stop.is_set,
@@ -173,7 +170,3 @@ def _differences(old: RunFacts, new: RunFacts) -> list[str]:
         "parser version": (old.parser_version, new.parser_version),
     }
     return [name for name, (before, after) in names.items() if before != after]
-
-
-def _reader_count() -> int:
-    return max(1, min(8, os.cpu_count() or 1))

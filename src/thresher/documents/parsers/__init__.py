@@ -16,7 +16,7 @@ from thresher.documents.parsers.normalise import normalise
 from thresher.errors import UnreadableError
 
 #: Goes into the run's fingerprint: raise it whenever some document's text may come out differently.
-PARSER_VERSION = "1"
+PARSER_VERSION = "2"
 
 Parser = Callable[[bytes, str], str]
 
@@ -42,7 +42,13 @@ FORMATS: tuple[Format, ...] = (
         parser="text:parse",
     ),
     Format(media_type="application/xml", name="XML", extensions=(".xml",), parser="text:parse"),
-    Format(media_type="message/rfc822", name="mail source", extensions=(".eml",), parser="mail.eml:parse"),
+    Format(media_type="message/rfc822", name="mail (EML)", extensions=(".eml", ".mbox"), parser="mail.eml:parse"),
+    Format(
+        media_type="application/vnd.ms-outlook",
+        name="Outlook mail (MSG)",
+        extensions=(".msg",),
+        parser="mail.msg:parse",
+    ),
     Format(media_type="text/html", name="HTML", extensions=(".html", ".htm", ".xhtml"), parser="html:parse"),
     Format(media_type="application/pdf", name="PDF", extensions=(".pdf",), parser="pdf:parse"),
     Format(

@@ -11,6 +11,8 @@ from pathlib import PurePath
 from thresher.documents.parsers import FORMATS
 from thresher.errors import UnreadableError
 
+MAIL = "message/rfc822"
+MSG = "application/vnd.ms-outlook"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 #: First bytes (and where they stand) -> the name used in "... files are not supported".
@@ -55,6 +57,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"wOF2", "font"),
     (0, b"\0\1\0\0\0", "font"),
     (0, b"!BDN", "Outlook mailbox"),
+    (0, b"\x78\x9f\x3e\x22", "Outlook TNEF container (winmail.dat)"),
 )
 #: A zip archive is told by the members it has.
 _ZIP_MEMBERS: tuple[tuple[str, str], ...] = (
@@ -73,7 +76,6 @@ _OPEN_DOCUMENT = {
 }
 #: Streams in an OLE file, in the order of asking: an encrypted file holds nothing else of these.
 _OLE_STREAMS: tuple[tuple[str, str], ...] = (
-    ("__substg1.0_", "Outlook mail (MSG)"),
     ("WordDocument", "Word 97 (DOC)"),
     ("Workbook", "Excel 97 (XLS)"),
     ("Book", "Excel 95 (XLS)"),
@@ -82,8 +84,17 @@ _OLE_STREAMS: tuple[tuple[str, str], ...] = (
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _HTML = re.compile(rb"(?:<\?xml[^>]*>\s*|(?><!--.*?-->)\s*)*<(?:!doctype\s+html|html|head|body)[\s>]", re.I | re.S)
 _SVG = re.compile(rb"(?:<\?xml[^>]*>\s*|(?><!--.*?-->)\s*|<!doctype\s+svg[^>]*>\s*)*<svg[\s>]", re.I | re.S)
+_HEADERS = re.compile(rb"(?:From [^\r\n]{1,200}\r?\n)?(?:[!-9;-~]{1,76}:[^\n]*\n(?:[ \t][^\n]*\n)*){3,}")
+_HEADER_OF_MAILS = re.compile(
+    rb"^(received|return-path|message-id|mime-version|delivered-to|x-mailer|content-transfer-encoding|in-reply-to"
+    rb"|date(?=:[^\n]{0,20}\d{4} \d\d:\d\d)|from(?=:[^\n]{1,200}@)|to(?=:[^\n]{1,200}@)):",
+    re.IGNORECASE | re.MULTILINE,
+)
 _MPEG_AUDIO = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xeb]")
 _BY_EXTENSION = {extension: known.media_type for known in FORMATS for extension in known.extensions}
+_START_BYTES = 8192
+#: Formats that begin with a signature: a file without it is none of them, whatever its name says.
+_BINARY = ("application/pdf", DOCX, MSG)
 
 
 def recognise(data: bytes, name: str) -> str:
@@ -102,10 +113,17 @@ def recognise(data: bytes, name: str) -> str:
     if data.startswith((b"PK\3\4", b"PK\5\6")):
         return _in_zip(data)
     if data.startswith(_OLE):
-        raise UnreadableError(_in_ole(data))
+        return _in_ole(data)
     if kind := _signature(data):
         raise UnreadableError(f"{kind} files are not supported")
     return _text_type(data, name)
+
+
+def could_be_mail(start: bytes, name: str) -> bool:
+    """Whether a file that begins so (8 KiB are enough) is worth reading as a mail."""
+    if start.startswith(_OLE):
+        return True
+    return PurePath(name).suffix.lower() == ".eml" or _is_mail(start[:_START_BYTES])
 
 
 def _signature(data: bytes) -> str | None:
@@ -137,19 +155,29 @@ def _in_zip(data: bytes) -> str:
 
 
 def _in_ole(data: bytes) -> str:
+    if "__substg1.0_".encode("utf-16-le") in data:
+        return MSG
     if "EncryptedPackage".encode("utf-16-le") in data:
-        return "encrypted Office file; remove its password and try again"
+        raise UnreadableError("encrypted Office file; remove its password and try again")
     kind = next((kind for stream, kind in _OLE_STREAMS if stream.encode("utf-16-le") in data), "OLE container")
-    return f"{kind} files are not supported"
+    raise UnreadableError(f"{kind} files are not supported")
 
 
 def _text_type(data: bytes, name: str) -> str:
     by_name = _BY_EXTENSION.get(PurePath(name).suffix.lower(), "text/plain")
-    start = data[:8192].lstrip(b"\xef\xbb\xbf \t\r\n")
+    start = data[:_START_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n")
     if _SVG.match(start):
         raise UnreadableError("SVG image files are not supported")
     if _HTML.match(start):
         return "text/html"
-    if by_name in ("application/pdf", DOCX):
+    if _is_mail(start):
+        return MAIL
+    if by_name in _BINARY:
         return "text/plain"  # a text that was given the wrong name
     return by_name
+
+
+def _is_mail(start: bytes) -> bool:
+    """Mail folders hold files without an extension: header lines of which several are such as only mails have."""
+    head = _HEADERS.match(start)
+    return head is not None and len({name.lower() for name in _HEADER_OF_MAILS.findall(head[0])}) >= 2

@@ -10,8 +10,10 @@ _DICTIONARY_BYTES = 4096
 _COMPRESSED, _PLAIN = b"LZFu", b"MELA"
 #: What the dictionary holds at the start (MS-OXRTFCP 2.1.2.1).
 _INITIAL = (
-    rb"{\rtf1\ansi\mac\deff0\deftab720{\fonttbl;}{\f0\fnil \froman \fswiss \fmodern \fscript \fdecor MS Sans SerifSymbol"
-    rb"ArialTimes New RomanCourier{\colortbl\red0\green0\blue0" + b"\r\n" + rb"\par \pard\plain\f0\fs20\b\i\u\tab\tx"
+    rb"{\rtf1\ansi\mac\deff0\deftab720{\fonttbl;}{\f0\fnil \froman \fswiss \fmodern \fscript \fdecor "
+    rb"MS Sans SerifSymbolArialTimes New RomanCourier{\colortbl\red0\green0\blue0"
+    + b"\r\n"
+    + rb"\par \pard\plain\f0\fs20\b\i\u\tab\tx"
 )
 #: No body is larger; the format gains at most 17 bytes for two.
 _MOST_BYTES = 64 * 1024 * 1024

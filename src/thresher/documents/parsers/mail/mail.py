@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 #: The headers that are shown, in this order.
 SHOWN_HEADERS = ("Subject", "From", "To", "Cc", "Date")
+#: Stands above a mail within a body.
+FORWARDED = "---------- Forwarded message ----------"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +18,7 @@ class Attachment:
     name: str  # as the mail gives it; may be empty, and may hold anything
     size_bytes: int  # about
     read: Callable[[], bytes]  # raises UnreadableError where there are no bytes
+    mail: Mail | None = None  # where the parser knows it to be one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +41,13 @@ class Mail:
 def shown_name(name: str) -> str:
     """The name of an attachment on one line."""
     return " ".join(name.split()) or "(no name)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedAttachment:
+    """One attachment of a mail, or of a mail attached to it, found but not read."""
+
+    address: tuple[int, ...]  # (2, 1): the first attachment of the mail that is the second attachment
+    name: str  # names on the way down, parted by "/"; no other attachment of the mail has it
+    size_bytes: int  # about
+    problem: str | None = None  # why it is not to be read

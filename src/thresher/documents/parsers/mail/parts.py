@@ -11,13 +11,12 @@ from thresher.documents.parsers.html import visible_text
 from thresher.documents.parsers.mail import structure
 from thresher.documents.parsers.mail.flowed import unflow
 from thresher.documents.parsers.mail.headers import decode_header
-from thresher.documents.parsers.mail.mail import SHOWN_HEADERS, Attachment, Mail
+from thresher.documents.parsers.mail.mail import FORWARDED, SHOWN_HEADERS, Attachment, Mail
 from thresher.documents.parsers.mail.transfer import decode_transfer, uuencoded_files
 from thresher.errors import UnreadableError
 
 #: Parts within parts, and mails within mails.
 MAX_DEPTH = 50
-_FORWARDED = "---------- Forwarded message ----------"
 _BOUNDARY_LINE = re.compile(r"^--(\S(?:.{0,68}\S)?)[ \t\r]*$", re.MULTILINE)
 #: Shown by mail programs between the other text, unless it is marked as an attachment.
 _SHOWN = ("text/plain", "text/html", "text/enriched", "text/rfc822-headers")
@@ -116,9 +115,9 @@ class Parts:
             source = decode_transfer(source, encoding)
             inner = structure.parse_structure(source)
         mail = from_message(inner, self._depth + 1)
-        self.blocks.append(f"{_FORWARDED}\n{mail.text()}")
+        self.blocks.append(f"{FORWARDED}\n{mail.text()}")
         subject = mail.headers.get("Subject", "")
-        self._attach(part, lambda: source, default=f"{subject[:80]}.eml" if subject else "")
+        self._attach(part, lambda: source, default=f"{subject[:80]}.eml" if subject else "", mail=mail)
 
     def _text(self, part: Message, kind: str) -> None:
         try:
@@ -139,12 +138,14 @@ class Parts:
             self.attachments.append(Attachment(name=name, size_bytes=len(content), read=_constant(content)))
         return b"".join([*kept, data[at:]])
 
-    def _attach(self, part: Message, read: Callable[[], bytes], default: str = "") -> None:
+    def _attach(self, part: Message, read: Callable[[], bytes], default: str = "", mail: Mail | None = None) -> None:
         name = structure.name(part) or default
         if not name and (extension := _EXTENSIONS.get(part.get_content_type())):
             name = f"attachment{extension}"
         self.has_content = True
-        self.attachments.append(Attachment(name=name, size_bytes=structure.size(part), read=_translated(read)))
+        self.attachments.append(
+            Attachment(name=name, size_bytes=structure.size(part), read=_translated(read), mail=mail)
+        )
 
 
 def _decoded(part: Message, kind: str, data: bytes) -> str:
