@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from thresher.jobs import JobStore
-from thresher.pipeline.listing import Inputs, list_documents
+from thresher.pipeline.listing import Inputs, Places, list_documents
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared
 from thresher.pipeline.progress import Progress, SilentProgress
@@ -57,7 +56,7 @@ class DryRun:
 
 
 def dry_run(
-    places: Sequence[str | os.PathLike[str]],
+    places: Places,
     task: Task,
     model: str,
     options: ClassifyOptions,
@@ -74,7 +73,7 @@ def dry_run(
     with (
         tempfile.TemporaryDirectory(prefix="thresher-dry-run-") as folder,
         JobStore.open(Path(folder)) as store,
-        workbench(task, model, inputs.places, options, None, progress) as bench,
+        workbench(task, model, inputs.names(), options, None, progress) as bench,
         reader_pool(options) as pool,
     ):
         store.begin_run(bench.facts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from thresher.documents import ReaderPool
 from thresher.jobs import JobCounts, JobStore, JobView, RunFacts
 from thresher.pipeline.interrupts import stop_on_interrupt
-from thresher.pipeline.listing import Inputs, list_documents
+from thresher.pipeline.listing import Inputs, Places, list_documents
 from thresher.pipeline.options import ClassifyOptions, default_job_folder
 from thresher.pipeline.preparing import ContentsUnderWay
 from thresher.pipeline.progress import Progress, ProgressState, SilentProgress
@@ -39,7 +38,7 @@ class Run:
 
 
 def run_classify(
-    places: Sequence[str | os.PathLike[str]],
+    places: Places,
     task: Task,
     model: str,
     options: ClassifyOptions,
@@ -49,12 +48,13 @@ def run_classify(
 ) -> Run:
     """Give every document of ``places`` its stored row; see :func:`thresher.classify`."""
     progress = progress or SilentProgress()
-    folder = options.job or default_job_folder(places, task)
+    names = Inputs(places, options).names()
+    folder = options.job or default_job_folder(names, task)
     inputs = Inputs(places, options, [folder, *exclude])
     inputs.check()
     with JobStore.open(folder) as store:
         latest = store.latest_run()
-        with workbench(task, model, inputs.places, options, latest, progress) as bench:
+        with workbench(task, model, names, options, latest, progress) as bench:
             return _Pass(store, bench, inputs, options, latest, progress).run()
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from thresher.documents.parsers.normalise import normalise
 from thresher.errors import UnreadableError
 
-#: Goes into the run's fingerprint: raise it whenever some document's text may come out differently.
+#: Raise it whenever some document's text may come out differently.
 PARSER_VERSION = "2"
 
 Parser = Callable[[bytes, str], str]
@@ -39,7 +39,7 @@ FORMATS: tuple[Format, ...] = (
         media_type="application/json",
         name="JSON",
         extensions=(".json", ".jsonl", ".ndjson", ".ipynb"),
-        parser="text:parse",
+        parser="json_text:parse",
     ),
     Format(media_type="application/xml", name="XML", extensions=(".xml",), parser="text:parse"),
     Format(media_type="message/rfc822", name="mail (EML)", extensions=(".eml", ".mbox"), parser="mail.eml:parse"),
@@ -59,32 +59,64 @@ FORMATS: tuple[Format, ...] = (
     ),
 )
 
-_BY_MEDIA_TYPE = {known.media_type: known for known in FORMATS}
+#: How formats are read where OCR is asked for; pictures are formats only then.
+WITH_OCR: tuple[Format, ...] = (
+    Format(media_type="application/pdf", name="PDF", extensions=(".pdf",), parser="scans:parse_pdf"),
+    *(
+        Format(
+            media_type=f"image/{kind}",
+            name=f"{kind.upper()} picture",
+            extensions=extensions,
+            parser="scans:parse_picture",
+        )
+        for kind, extensions in {
+            "png": (".png",),
+            "jpeg": (".jpg", ".jpeg"),
+            "gif": (".gif",),
+            "tiff": (".tif", ".tiff"),
+            "webp": (".webp",),
+            "bmp": (".bmp",),
+        }.items()
+    ),
+)
+
+_PARSERS = {known.media_type: known.parser for known in FORMATS}
+_PARSERS_WITH_OCR = _PARSERS | {known.media_type: known.parser for known in WITH_OCR}
 _loaded: dict[str, Parser] = {}
 
 
-def parse(data: bytes, media_type: str, name: str) -> str:
+def parser_version(*, ocr: bool) -> str:
+    """What decides the texts of documents: goes into the run's fingerprint."""
+    if not ocr:
+        return PARSER_VERSION
+    from thresher.documents.parsers.ocr import version
+
+    return f"{PARSER_VERSION}+{version()}"
+
+
+def parse(data: bytes, media_type: str, name: str, *, ocr: bool = False) -> str:
     """The text of a document, normalised (:func:`~thresher.documents.parsers.normalise.normalise`).
 
     Args:
         data: the whole file.
-        media_type: one of :data:`FORMATS`, as ``recognise`` found it.
+        media_type: one of :data:`FORMATS` (with ``ocr`` also of :data:`WITH_OCR`), as ``recognise`` found it.
         name: the file's name; parsers may take a hint from it.
+        ocr: recognise the text of scans and pictures.
 
     Raises:
         UnreadableError: why there is no text; also when what is there is white space only.
     """
-    text = normalise(_parser(media_type)(data, name))
+    text = normalise(_parser((_PARSERS_WITH_OCR if ocr else _PARSERS)[media_type])(data, name))
     if not text or text.isspace():
         raise UnreadableError("no text")
     return text
 
 
-def _parser(media_type: str) -> Parser:
-    if media_type not in _loaded:
-        module, function = _BY_MEDIA_TYPE[media_type].parser.split(":")
-        _loaded[media_type] = getattr(importlib.import_module(f"{__name__}.{module}"), function)
-    return _loaded[media_type]
+def _parser(place: str) -> Parser:
+    if place not in _loaded:
+        module, function = place.split(":")
+        _loaded[place] = getattr(importlib.import_module(f"{__name__}.{module}"), function)
+    return _loaded[place]
 
 
 def describe_formats() -> str:

@@ -59,6 +59,15 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"!BDN", "Outlook mailbox"),
     (0, b"\x78\x9f\x3e\x22", "Outlook TNEF container (winmail.dat)"),
 )
+#: Kinds that OCR reads.
+_PICTURES = {
+    "PNG image": "image/png",
+    "JPEG image": "image/jpeg",
+    "GIF image": "image/gif",
+    "TIFF image": "image/tiff",
+    "WebP image": "image/webp",
+    "BMP image": "image/bmp",
+}
 #: A zip archive is told by the members it has.
 _ZIP_MEMBERS: tuple[tuple[str, str], ...] = (
     ("xl/", "Excel (XLSX)"),
@@ -97,8 +106,10 @@ _START_BYTES = 8192
 _BINARY = ("application/pdf", DOCX, MSG)
 
 
-def recognise(data: bytes, name: str) -> str:
+def recognise(data: bytes, name: str, *, ocr: bool = False) -> str:
     """The media type of a readable document, one of :data:`~thresher.documents.parsers.FORMATS`.
+
+    With ``ocr`` pictures are readable, too (:data:`~thresher.documents.parsers.WITH_OCR`).
 
     Bytes without a signature are held for text of the kind that the name's extension says; whether they are text
     is found out when they are decoded.
@@ -115,6 +126,8 @@ def recognise(data: bytes, name: str) -> str:
     if data.startswith(_OLE):
         return _in_ole(data)
     if kind := _signature(data):
+        if ocr and kind in _PICTURES:
+            return _PICTURES[kind]
         raise UnreadableError(f"{kind} files are not supported")
     return _text_type(data, name)
 

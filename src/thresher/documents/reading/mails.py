@@ -11,10 +11,8 @@ from thresher.documents.files import open_regular, printable, read_bytes
 from thresher.documents.parsers.recognise import could_be_mail
 from thresher.errors import UnreadableError
 
-
 if TYPE_CHECKING:
-    from thresher.documents.parsers.mail.attachments import ListedAttachment
-    from thresher.documents.parsers.mail.mail import Mail
+    from thresher.documents.parsers.mail.mail import ListedAttachment, Mail
 
 _START_BYTES = 8192
 

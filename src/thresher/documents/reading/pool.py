@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -48,11 +48,11 @@ class ReaderPool:
 
     Args:
         workers: processes, at least 1.
-        timeout_s: wall-clock limit for a document.
-        memory_limit_bytes: address space a worker may take beyond what it has at its start (Linux).
-        file_limit_bytes: larger files are not read.
-        ocr: recognise the text of scans and pictures; the limits are then those of
-            :data:`~thresher.documents.parsers.scans.OCR_LIMITS` unless others are given.
+        timeout_s: wall-clock limit for a document; default 30, with OCR 300.
+        memory_limit_bytes: address space a worker may take beyond what it has at its start (Linux); default 1 GiB,
+            with OCR 4 GiB.
+        file_limit_bytes: larger files are not read; default 512 MiB.
+        ocr: recognise the text of scans and pictures.
         command: starts a worker; for tests of what workers may do.
     """
 
@@ -60,16 +60,20 @@ class ReaderPool:
         self,
         workers: int,
         *,
-        timeout_s: float = 30.0,
-        memory_limit_bytes: int = 1024**3,
-        file_limit_bytes: int = 512 * 1024**2,
+        timeout_s: float | None = None,
+        memory_limit_bytes: int | None = None,
+        file_limit_bytes: int | None = None,
         ocr: bool = False,
         command: Sequence[str] | None = None,
     ) -> None:
         if workers < 1:
             raise ValueError(f"workers={workers}: at least 1 is needed")
-        limits = ReadLimits(
-            timeout_s=timeout_s, memory_limit_bytes=memory_limit_bytes, file_limit_bytes=file_limit_bytes, ocr=ocr
+        usual = ReadLimits.for_ocr() if ocr else ReadLimits()
+        limits = replace(
+            usual,
+            timeout_s=usual.timeout_s if timeout_s is None else timeout_s,
+            memory_limit_bytes=usual.memory_limit_bytes if memory_limit_bytes is None else memory_limit_bytes,
+            file_limit_bytes=usual.file_limit_bytes if file_limit_bytes is None else file_limit_bytes,
         )
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = threading.Event()

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from thresher.documents.reading.framing import Decoder, FramingError, encode
 from thresher.errors import ThresherError
@@ -32,12 +32,17 @@ class WorkerTimeoutError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadLimits:
-    """What one document may cost."""
+    """What one document may cost, and whether it may be put through OCR."""
 
     timeout_s: float = 30.0
     memory_limit_bytes: int = 1024**3
     file_limit_bytes: int = 512 * 1024**2
     ocr: bool = False
+
+    @classmethod
+    def for_ocr(cls) -> Self:
+        """Limits for pages of pictures: seconds a page, and models that take 1 GiB of address space alone."""
+        return cls(timeout_s=300.0, memory_limit_bytes=4 * 1024**3, ocr=True)
 
 
 def worker_command() -> list[str]:

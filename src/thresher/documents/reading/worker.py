@@ -7,6 +7,7 @@ Ctrl-C to the parent.
 from __future__ import annotations
 
 import ctypes
+import functools
 import hashlib
 import json
 import os
@@ -32,18 +33,18 @@ _PR_SET_PDEATHSIG = 1
 ParseDocument = Callable[[bytes, str], tuple[str, str]]
 
 
-def parse_document(data: bytes, name: str) -> tuple[str, str]:
+def parse_document(data: bytes, name: str, *, ocr: bool = False) -> tuple[str, str]:
     """Media type and text of a file's bytes.
 
     Raises:
         UnreadableError: the reason for there being no text.
     """
-    media_type = recognise(data, name)
-    return media_type, parse(data, media_type, name)
+    media_type = recognise(data, name, ocr=ocr)
+    return media_type, parse(data, media_type, name, ocr=ocr)
 
 
-def main(parse_document: ParseDocument = parse_document) -> None:
-    """Serve the pool until it hangs up. ``parse_document`` is replaced in tests only."""
+def main(parse_as: ParseDocument | None = None) -> None:
+    """Serve the pool until it hangs up. ``parse_as`` stands for :func:`parse_document` in tests."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
@@ -55,7 +56,7 @@ def main(parse_document: ParseDocument = parse_document) -> None:
     answers.write(encode({"ready": True}))
     answers.flush()
     _silence()
-    _serve(requests, answers, settings, parse_document)
+    _serve(requests, answers, settings, parse_as or functools.partial(parse_document, ocr=settings["ocr"]))
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO, settings: dict[str, Any], parse_document: ParseDocument) -> None:
