@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.document_files import docx, html, paragraph, pdf
+from tests.support.mail_files import msg_mail
 from thresher.documents import FORMATS
 from thresher.documents.parsers import parse
 from thresher.documents.reading.worker import parse_document
@@ -27,6 +28,7 @@ MINIMAL: dict[str, tuple[str, bytes]] = {
     "application/json": ("a.json", b'{"greeting": "Hello"}'),
     "application/xml": ("a.xml", b"<?xml version='1.0'?><greeting>Hello</greeting>"),
     "message/rfc822": ("a.eml", b"From: a@example.org\r\nSubject: Hello\r\n\r\nHello\r\n"),
+    "application/vnd.ms-outlook": ("a.msg", msg_mail("Hello", "Hello")),
     "text/html": ("a.html", html("<p>Hello</p>")),
     "application/pdf": ("a.pdf", pdf(["Hello"])),
     DOCX: ("a.docx", docx(paragraph("Hello"))),
@@ -34,6 +36,8 @@ MINIMAL: dict[str, tuple[str, bytes]] = {
 DEEP: dict[str, bytes] = {
     "application/json": b"[" * 200_000,
     "application/xml": b"<a>" * 200_000,
+    "message/rfc822": b"From: a@example.org\nContent-Type: multipart/mixed; boundary=b\n\n"
+    + b"--b\nContent-Type: multipart/mixed; boundary=b\n\n" * 20_000,
     "text/html": html("<div>" * 5_000 + "deep" + "<b><table>" * 2_000),
     "application/pdf": b"%PDF-1.4\n1 0 obj\n" + b"[<<" * 200_000,
     DOCX: docx("<w:tbl><w:tr><w:tc>" * 20_000 + paragraph("deep") + "</w:tc></w:tr></w:tbl>" * 20_000),

@@ -28,7 +28,7 @@ def parse(data: bytes, name: str) -> str:  # noqa: ARG001 - the signature of all
     """
     with open_pdf(data) as document:
         pages = [page_text(document, index) for index in range(len(document))]
-    return join_pages(pages, "no text layer")
+    return join_pages(pages, f"no text layer in {len(pages)} pages of PDF (scanned? --ocr reads it)")
 
 
 @contextlib.contextmanager
@@ -49,10 +49,10 @@ def open_pdf(data: bytes) -> Iterator[pypdfium2.PdfDocument]:
 
 
 def join_pages(pages: Sequence[str], nothing: str) -> str:
-    """Pages with an empty line between them. Raises ``UnreadableError`` where there is ``nothing`` on any."""
+    """Pages with an empty line between them. Raises ``UnreadableError(nothing)`` where there is none with a text."""
     text = "\n\n".join(page for page in pages if page)
     if not text:
-        raise UnreadableError(f"{nothing} in {len(pages)} {'page' if len(pages) == 1 else 'pages'} (scanned?)")
+        raise UnreadableError(nothing)
     return text
 
 

@@ -119,16 +119,16 @@ def recognise(data: bytes, name: str, *, ocr: bool = False) -> str:
     """
     if not data:
         raise UnreadableError("the file is empty")
-    if b"%PDF-" in data[:1024]:
+    if data.startswith(_OLE):
+        return _in_ole(data)
+    if b"%PDF-" in data[:1024] and not _is_mail(data[:_START_BYTES]):
         return "application/pdf"
     if data.startswith((b"PK\3\4", b"PK\5\6")):
         return _in_zip(data)
-    if data.startswith(_OLE):
-        return _in_ole(data)
     if kind := _signature(data):
         if ocr and kind in _PICTURES:
             return _PICTURES[kind]
-        raise UnreadableError(f"{kind} files are not supported")
+        raise UnreadableError(f"{kind} files are not supported{' without --ocr' if kind in _PICTURES else ''}")
     return _text_type(data, name)
 
 

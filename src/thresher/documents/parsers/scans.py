@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ def parse_pdf(data: bytes, name: str) -> str:  # noqa: ARG001 - the signature of
         _check_pages(len(scanned), "pages without a text layer")
         for index in scanned:
             pages[index] = read_picture(_render(document, index))
-    return join_pages(pages, "no text layer, and OCR found no text")
+    return join_pages(pages, f"no text layer in {len(pages)} pages of PDF, and OCR found no text")
 
 
 def parse_picture(data: bytes, name: str) -> str:  # noqa: ARG001 - the signature of all parsers
@@ -48,7 +49,7 @@ def parse_picture(data: bytes, name: str) -> str:  # noqa: ARG001 - the signatur
         UnreadableError: broken or too large a picture, too many pages, or no text in it.
     """
     try:
-        return join_pages([read_picture(pixels) for pixels in _frames(data)], "OCR found no text")
+        return join_pages([read_picture(pixels) for pixels in _frames(data)], "OCR found no text in the picture")
     except (UnreadableError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise what they like
@@ -87,7 +88,10 @@ def _render(document: pypdfium2.PdfDocument, index: int) -> NDArray[np.uint8]:
 def _frames(data: bytes) -> Iterator[NDArray[np.uint8]]:
     from PIL import Image
 
-    with Image.open(BytesIO(data), formats=_PICTURES) as picture:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours
+        opened = Image.open(BytesIO(data), formats=_PICTURES)
+    with opened as picture:
         frames = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
         _check_pages(frames, "pages of a TIFF")
         for frame in range(frames):

@@ -42,8 +42,8 @@ def _expand(data: bytes, raw_bytes: int) -> bytes:
     while at < len(data) and len(out) < raw_bytes:
         control, at = data[at], at + 1
         for bit in range(8):
-            if at >= len(data):
-                break
+            if at + (control >> bit & 1) >= len(data):
+                return bytes(out)
             if not control >> bit & 1:
                 piece, at = data[at : at + 1], at + 1
             else:

@@ -71,12 +71,11 @@ def uuencoded_files(data: bytes) -> Iterator[tuple[str, bytes, int, int]]:
 
 def _uu_lines(data: bytes) -> bytes:
     decoded = []
-    for line in data.split(b"\n"):
-        row = line.rstrip(b"\r")
+    for row in filter(None, data.splitlines()):
         try:
             decoded.append(binascii.a2b_uu(row))
         except binascii.Error:  # some encoders pad wrongly: take as many characters as the first one says
-            needed = (((row[0] - 32) & 63) * 4 + 5) // 3 if row else 0
+            needed = (((row[0] - 32) & 63) * 4 + 5) // 3
             try:
                 decoded.append(binascii.a2b_uu(row[:needed]))
             except binascii.Error:
