@@ -45,7 +45,7 @@ KINDS = {
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def items(data: object, **columns: str) -> list[Item]:
+def items(data: object, **columns: Any) -> list[Item]:
     with open_frame(data) as frame:
         return list(discover(frame, **columns))
 

@@ -20,7 +20,7 @@ def write(path: Path, columns: dict[str, Any], **options: Any) -> Path:
     return path
 
 
-def items(path: Path, **columns: str) -> list[Item]:
+def items(path: Path, **columns: Any) -> list[Item]:
     return list(discover([path], **columns))
 
 

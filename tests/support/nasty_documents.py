@@ -147,7 +147,7 @@ WORD = (
 )  # fmt: skip
 
 MARKUP = (
-    Nasty(name="nested.html", data=html("<div>" * 50_000 + "deep down"), says="deep down"),
+    Nasty(name="nested.html", data=html("<div>" * 10_000 + "deep down"), says="deep down"),
     Nasty(name="nested.xml", data=b"<a>" * 200_000 + b"deep down", says="deep down"),
     Nasty(name="nested.json", data=b"[" * 1_000_000, says="[["),
     Nasty(name="entities.xml", data=_ENTITIES.encode() + b"<x>&i;</x>", says="&i;"),

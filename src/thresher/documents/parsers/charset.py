@@ -176,6 +176,6 @@ def _western_or_central(sample: bytes) -> str:
 
 
 def _czech(high: bytes) -> bool:
-    """Read as cp1252, Czech has its r-caron as a Danish letter, but without the others of Danish, and with Italian ones."""
+    """Read as cp1252, Czech has the o of Danish (for r-caron) without its other letters, and beside Italian ones."""
     others = sum(map(high.count, (b"\xe8", b"\xec", b"\xf9")))
     return high.count(b"\xf8") >= 1 and others >= 2 and not high.count(b"\xe5") + high.count(b"\xe6")
