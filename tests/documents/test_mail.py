@@ -264,6 +264,17 @@ def test_anything_is_read_or_refused(head: str, body: bytes) -> None:
         assert isinstance(text(raw_mail(head, body)), str)
 
 
+def test_a_header_without_end_is_cut_and_shows_it() -> None:
+    said = text(raw_mail("Cc: " + ", ".join(f"person{n}@example.org" for n in range(5_000))))
+    assert " [...]\n" in said
+    assert len(said) < 21_000
+
+
+def test_many_lines_like_boundaries_take_no_time() -> None:
+    body = b"".join(b"--x%d\r\n" % n for n in range(100_000))
+    assert "--x99999" in text(raw_mail("Content-Type: multipart/mixed", body))
+
+
 def test_deep_nesting_is_refused() -> None:
     def nested(depth: int) -> bytes:
         opened = "".join(f"Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n" for n in range(depth))

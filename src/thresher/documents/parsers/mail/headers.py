@@ -9,7 +9,7 @@ from thresher.documents.parsers.declared import decode_declared
 from thresher.documents.parsers.mail.transfer import decode_base64
 from thresher.errors import UnreadableError
 
-#: A longer header is cut there for display (RFC 5322 allows lines of 998 characters; addressees may be thousands).
+#: A longer header is cut there, and shows it: addressees may be thousands.
 MAX_HEADER_CHARACTERS = 20_000
 #: An encoded word of RFC 2047, with the language of RFC 2231 and what real programs get wrong.
 _WORD = re.compile(r"=\?([^?*\s]{1,40})(?:\*[^?\s]*)?\?([bq])\?(.*?)\?=", re.IGNORECASE | re.DOTALL)
@@ -53,7 +53,8 @@ def _word_bytes(kind: str, content: str) -> bytes:
 
 def _decode_stray(raw: str, charset: str | None) -> str:
     """RFC 5322 knows no bytes above ASCII; programs write them all the same. Too few to guess a code page from."""
-    raw = raw[:MAX_HEADER_CHARACTERS]
+    if len(raw) > MAX_HEADER_CHARACTERS:
+        raw = f"{raw[:MAX_HEADER_CHARACTERS]} [...]"
     return raw if raw.isascii() else _decode_bytes(raw.encode("utf-8", "surrogateescape"), charset or "cp1252")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from email.message import Message
 
@@ -163,7 +164,8 @@ def _by_real_boundary(part: Message) -> list[Message]:
     """The parts of a message that names no boundary, or another one than it uses."""
     raw = structure.raw_payload(part)
     lines = _BOUNDARY_LINE.findall(raw.decode("ascii", "surrogateescape"))
-    boundary = next((line for line in lines if line + "--" in lines or lines.count(line) > 1), None)
+    times = Counter(lines)
+    boundary = next((line for line in lines if f"{line}--" in times or times[line] > 1), None)
     if boundary is None or '"' in boundary or "\\" in boundary:
         return []
     head = f'Content-Type: multipart/mixed; boundary="{boundary}"\n\n'.encode("ascii", "surrogateescape")
