@@ -126,6 +126,12 @@ def test_plain_text_is_preferred_and_html_is_read() -> None:
     assert alone.endswith("\n\nformatted")
 
 
+def test_other_forms_of_a_text_are_no_attachments() -> None:
+    calendar = "Content-Type: application/ics\r\n\r\nBEGIN:VCALENDAR"
+    assert names(multipart(calendar, "Content-Type: text/plain\r\n\r\nplain words", kind="alternative")) == []
+    assert len(names(multipart(calendar, kind="alternative"))) == 1
+
+
 def test_mixed_parts_are_all_read_and_attachments_named() -> None:
     data = multipart(
         "Content-Type: text/plain\r\n\r\nfirst",

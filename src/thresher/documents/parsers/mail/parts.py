@@ -94,18 +94,22 @@ class Parts:
         self._depth -= 1
 
     def _alternative(self, children: list[Message]) -> None:
-        """Plain text if there is any, else the first that says something; attachments of all."""
-        blocks = self.blocks
-        read: list[tuple[bool, list[str]]] = []
+        """Plain text if there is any, else the first that says something; the attachments of all.
+
+        What has no name is the same in another form, and an attachment only where no form can be read.
+        """
+        blocks, attachments = self.blocks, self.attachments
+        said: list[tuple[bool, list[str]]] = []
+        other_forms: list[Attachment] = []
         for child in children:
-            self.blocks = []
-            before = len(self.attachments)
+            self.blocks, self.attachments = [], []
             self._add_inside(child)
-            if not child.is_multipart() and not structure.name(child):
-                del self.attachments[before:]  # just another form of the same
             if any(block.strip() for block in self.blocks):
-                read.append((child.get_content_type() != "text/plain", self.blocks))
-        self.blocks = blocks + min(read, default=(False, []), key=lambda form: form[0])[1]
+                said.append((child.get_content_type() != "text/plain", self.blocks))
+            unnamed = not child.is_multipart() and not structure.name(child)
+            (other_forms if unnamed else attachments).extend(self.attachments)
+        self.blocks = blocks + min(said, default=(False, []), key=lambda form: form[0])[1]
+        self.attachments = attachments if said else attachments + other_forms
 
     def _mail(self, part: Message) -> None:
         """A mail inside: it is both read with this one and an attachment."""
