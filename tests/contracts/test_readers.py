@@ -37,7 +37,7 @@ DEEP: dict[str, bytes] = {
     "application/json": b"[" * 200_000,
     "application/xml": b"<a>" * 200_000,
     "message/rfc822": b"From: a@example.org\nContent-Type: multipart/mixed; boundary=b\n\n"
-    + b"--b\nContent-Type: multipart/mixed; boundary=b\n\n" * 20_000,
+    + b"--b\nContent-Type: multipart/mixed; boundary=b\n\n" * 3_000,
     "text/html": html("<div>" * 5_000 + "deep" + "<b><table>" * 2_000),
     "application/pdf": b"%PDF-1.4\n1 0 obj\n" + b"[<<" * 200_000,
     DOCX: docx("<w:tbl><w:tr><w:tc>" * 20_000 + paragraph("deep") + "</w:tc></w:tr></w:tbl>" * 20_000),

@@ -78,6 +78,15 @@ def test_mails_attached_to_mails(pool: ReaderPool, tmp_path: Path) -> None:
     assert "in the middle" in (pool.submit(items[1].path or Path(), items[1].address).result().text or "")
 
 
+def test_many_attachments_of_an_attached_mail(pool: ReaderPool, tmp_path: Path) -> None:
+    """The inner mail is parsed once for all that are asked for in a row, not once for each."""
+    inner = eml(attached=[("same.pdf", pdf([f"number {n}"])) for n in range(400)] + [("big.pdf", bytes(2_000_000))])
+    (tmp_path / "m.eml").write_bytes(eml(attached=[("inner.eml", inner)]))
+    items = expand(tmp_path, pool)
+    futures = [pool.submit(item.path or Path(), item.address) for item in items[2:402]]
+    assert [future.result(timeout=60).text for future in futures] == [f"number {n}" for n in range(400)]
+
+
 def test_the_depth_is_limited_and_the_limit_is_a_row(pool: ReaderPool, tmp_path: Path) -> None:
     mail = eml("innermost", attached=[("a.pdf", b"x")])
     for depth in range(20):

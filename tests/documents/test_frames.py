@@ -99,6 +99,13 @@ def test_columns_of_the_same_name_are_refused() -> None:
         items(pd.DataFrame([["a", "b"]], columns=["text", "text"]))
 
 
+@pytest.mark.parametrize("data", [pd.Series(["a"]), pa.chunked_array([["a"]])])
+def test_a_column_alone_is_no_table(data: object) -> None:
+    assert is_frame(data)
+    with pytest.raises(InputError, match="is no table .*; give one with named columns"):
+        items(data)
+
+
 def test_several_tables_are_not_one() -> None:
     splits = {"train": dataset(ROWS)}
     assert is_frame(splits)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.mail_files import msg, msg_mail, msg_object
+from tests.support.ole_files import ole_file
 from thresher.documents.parsers.mail import msg as parser
 from thresher.documents.parsers.mail.compressed_rtf import decompress
 from thresher.documents.reading.worker import parse_document
@@ -98,6 +99,13 @@ def test_broken_ones_have_a_reason() -> None:
             assert isinstance(parser.parse(bytes(broken), "a.msg"), str)
     with pytest.raises(UnreadableError, match="Outlook mail"):
         parser.parse(bytes(data[:700]), "a.msg")
+
+
+def test_a_container_that_holds_a_message_is_none() -> None:
+    word = ole_file({"WordDocument": b"x", "ObjectPool": msg_object({SUBJECT: "inside"})})
+    with pytest.raises(UnreadableError, match=r"Word 97 \(DOC\) files are not supported"):
+        parse_document(word, "a.doc")
+    assert parse_document(msg_mail(attached=[("a.doc", word)]), "a.doc")[0] == "application/vnd.ms-outlook"
 
 
 def test_a_real_one(shared_data: Path) -> None:

@@ -168,12 +168,27 @@ def _in_zip(data: bytes) -> str:
 
 
 def _in_ole(data: bytes) -> str:
-    if "__substg1.0_".encode("utf-16-le") in data:
+    if _holds_message(data):
         return MSG
     if "EncryptedPackage".encode("utf-16-le") in data:
         raise UnreadableError("encrypted Office file; remove its password and try again")
     kind = next((kind for stream, kind in _OLE_STREAMS if stream.encode("utf-16-le") in data), "OLE container")
     raise UnreadableError(f"{kind} files are not supported")
+
+
+def _holds_message(data: bytes) -> bool:
+    """Whether the container is a message, not only holds one: Word files may have mails in them, and the reverse."""
+    if "__substg1.0_".encode("utf-16-le") not in data:
+        return False
+    import olefile
+
+    try:
+        with olefile.OleFileIO(BytesIO(data)) as container:
+            return bool(container.exists("__properties_version1.0"))
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - olefile raises what struct and slices raise; a broken one is of no known kind
+        return False
 
 
 def _text_type(data: bytes, name: str) -> str:

@@ -12,7 +12,8 @@ from thresher.documents.parsers.recognise import could_be_mail
 from thresher.errors import UnreadableError
 
 if TYPE_CHECKING:
-    from thresher.documents.parsers.mail.mail import ListedAttachment, Mail
+    from thresher.documents.parsers.mail.attachments import OpenMail
+    from thresher.documents.parsers.mail.mail import ListedAttachment
 
 _START_BYTES = 8192
 
@@ -22,7 +23,7 @@ class MailFiles:
 
     def __init__(self, file_limit_bytes: int) -> None:
         self._file_limit_bytes = file_limit_bytes
-        self._last: tuple[object, Mail] | None = None
+        self._last: tuple[object, OpenMail] | None = None
 
     def read(self, path: bytes, address: Sequence[int] = ()) -> tuple[bytes, str]:
         """The bytes of a file, or of the attachment at ``address`` in it, and its name.
@@ -33,12 +34,12 @@ class MailFiles:
         if not address:
             self._last = None
             return read_bytes(path, self._file_limit_bytes), _name(path)
-        from thresher.documents.parsers.mail.attachments import file_name, find_attachment
+        from thresher.documents.parsers.mail.attachments import file_name
 
-        mail = self._mail(path)
-        if mail is None:
+        opened = self._open(path)
+        if opened is None:
             raise UnreadableError("the mail that it was attached to cannot be read any more")
-        attachment = find_attachment(mail, address)
+        attachment = opened.attachment(address)
         return attachment.read(), file_name(attachment, address[-1])
 
     def attachments(self, path: bytes) -> list[ListedAttachment]:
@@ -48,15 +49,15 @@ class MailFiles:
                 start = file.read(_START_BYTES)
             if not could_be_mail(start, _name(path)):
                 return []
-            mail = self._mail(path)
+            opened = self._open(path)
         except (UnreadableError, OSError):
             return []  # reading the file itself says why
         from thresher.documents.parsers.mail.attachments import list_attachments
 
-        return [] if mail is None else list_attachments(mail)
+        return [] if opened is None else list_attachments(opened.mail)
 
-    def _mail(self, path: bytes) -> Mail | None:
-        from thresher.documents.parsers.mail.attachments import read_mail
+    def _open(self, path: bytes) -> OpenMail | None:
+        from thresher.documents.parsers.mail.attachments import OpenMail, read_mail
 
         try:
             status = os.stat(path)  # noqa: PTH116 - the path is bytes
@@ -67,9 +68,11 @@ class MailFiles:
             return self._last[1]
         self._last = None
         mail = read_mail(read_bytes(path, self._file_limit_bytes), _name(path))
-        if mail is not None:
-            self._last = (identity, mail)
-        return mail
+        if mail is None:
+            return None
+        opened = OpenMail(mail)
+        self._last = (identity, opened)
+        return opened
 
 
 def _name(path: bytes) -> str:

@@ -63,7 +63,7 @@ def _frame(data: Any, stack: contextlib.ExitStack) -> Frame:
     if _is_splits(data):
         names = ", ".join(map(repr, data))
         raise InputError(f"a {type(data).__name__} has several tables ({names}); give one of them, as data['train']")
-    if hasattr(data, "iloc"):
+    if hasattr(data, "iloc") and hasattr(data, "columns"):
         return _PandasRows(data)
     if hasattr(data, "column_names") and hasattr(data, "iter"):
         return _DatasetRows(data)
@@ -134,7 +134,10 @@ class _SpooledRows(Frame):
         self._ipc = pyarrow(f"a {type(data).__name__}", "pyarrow.ipc")
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="thresher-"))
         self._path = Path(folder) / "rows.arrow"
-        reader = data if hasattr(data, "read_next_batch") else arrow.RecordBatchReader.from_stream(data)
+        try:
+            reader = data if hasattr(data, "read_next_batch") else arrow.RecordBatchReader.from_stream(data)
+        except (TypeError, ValueError) as error:  # pyarrow's errors are kinds of these
+            raise InputError(f"a {type(data).__name__} is no table ({error}); give one with named columns") from error
         count = 0
         with self._path.open("wb") as file, self._ipc.new_stream(file, reader.schema) as writer:
             for batch in reader:

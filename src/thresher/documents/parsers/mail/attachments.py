@@ -19,6 +19,8 @@ MAX_MAILS_DEEP = 5
 #: Attachments of one file that are listed, those of mails inside counted.
 MAX_ATTACHMENTS = 10_000
 _MAX_NAME_CHARACTERS = 200
+#: No attachment is called so: a name has no slash.
+_FURTHER = "/further attachments"
 _READERS = {MAIL: eml.read, MSG: msg.read}
 
 
@@ -40,28 +42,39 @@ def list_attachments(mail: Mail) -> list[ListedAttachment]:
     for listed in _walk(mail, (), ""):
         if len(found) == MAX_ATTACHMENTS:
             problem = f"more than {MAX_ATTACHMENTS:,} attachments in one mail; these are not read"
-            found.append(ListedAttachment(address=(0,), name="further attachments", size_bytes=0, problem=problem))
+            found.append(ListedAttachment(address=(0,), name=_FURTHER, size_bytes=0, problem=problem))
             break
         found.append(listed)
     return found
 
 
-def find_attachment(mail: Mail, address: Sequence[int]) -> Attachment:
-    """The attachment at an address.
+class OpenMail:
+    """A mail, and those attached on the way down to the attachment asked for last: the next is likely beside it."""
 
-    Raises:
-        UnreadableError: the file has changed: there is none.
-    """
-    found: Attachment | None = None
-    for number in address:
-        inside = mail if found is None else _mail_in(found)
-        if inside is None or not 1 <= number <= len(inside.attachments):
-            break
-        found = inside.attachments[number - 1]
-    else:
-        if found is not None:
-            return found
-    raise UnreadableError("the mail has changed since its attachments were listed")
+    def __init__(self, mail: Mail) -> None:
+        self.mail = mail
+        self._inside: dict[tuple[int, ...], Mail | None] = {}
+
+    def attachment(self, address: Sequence[int]) -> Attachment:
+        """The attachment at an address.
+
+        Raises:
+            UnreadableError: the file has changed: there is none.
+        """
+        way = [tuple(address[:steps]) for steps in range(1, len(address))]
+        self._inside = {above: mail for above, mail in self._inside.items() if above in way}
+        inside: Mail | None = self.mail
+        for above in way:
+            if above not in self._inside:
+                self._inside[above] = _mail_in(_numbered(inside, above[-1]))
+            inside = self._inside[above]
+        return _numbered(inside, address[-1])
+
+
+def _numbered(mail: Mail | None, number: int) -> Attachment:
+    if mail is None or not 1 <= number <= len(mail.attachments):
+        raise UnreadableError("the mail has changed since its attachments were listed")
+    return mail.attachments[number - 1]
 
 
 def file_name(attachment: Attachment, number: int) -> str:
