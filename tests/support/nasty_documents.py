@@ -127,7 +127,7 @@ def _zip(members: dict[str, bytes]) -> bytes:
 
 def _bomb() -> bytes:
     start, end = word_part("document", "<w:body>SPLIT</w:body>").split("SPLIT")
-    filled = start.encode() + b"<w:p/>" * (45 * 1024 * 1024) + end.encode()
+    filled = start.encode() + b" " * (257 * 1024 * 1024) + end.encode()
     return _zip({"[Content_Types].xml": b"<Types/>", "word/document.xml": filled})
 
 
