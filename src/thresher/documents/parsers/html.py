@@ -42,6 +42,11 @@ def parse(data: bytes, name: str) -> str:  # noqa: ARG001 - the signature of all
     Raises:
         UnreadableError: binary data, or markup that the parser cannot take.
     """
+    return page_text(data, with_title=True)
+
+
+def page_text(data: bytes, *, with_title: bool) -> str:
+    """As :func:`parse`; a page that is one of many, as in a book, may leave its title out."""
     try:
         tree = LexborHTMLParser(_decode(data).replace("\0", ""))
     except (UnreadableError, MemoryError):
@@ -50,7 +55,8 @@ def parse(data: bytes, name: str) -> str:  # noqa: ARG001 - the signature of all
         raise UnreadableError(f"broken HTML: {error}") from error
     writer = _Writer()
     if tree.root is not None:
-        writer.title(tree.css_first("head > title"))
+        if with_title:
+            writer.title(tree.css_first("head > title"))
         _walk(tree.root, writer)
     return writer.text()
 
