@@ -14,7 +14,7 @@ from thresher.documents.parsers.package import Package
 from thresher.documents.parsers.xml_stream import feed_xml
 from thresher.errors import UnreadableError
 
-_ENCRYPTED = re.compile(rb"<(?:\w+:)?encryption-data[\s>]")
+_ENCRYPTED = re.compile(rb"<(?:\w+:)?encryption-data[\s/>]")
 
 
 def parse(data: bytes, name: str) -> str:  # noqa: ARG001 - the signature of all parsers

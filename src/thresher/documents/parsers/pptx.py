@@ -34,12 +34,13 @@ def parse(data: bytes, name: str) -> str:  # noqa: ARG001 - the signature of all
     targets = {link.id: link.target for link in package.relations(main) if link.kind == "slide"}
     text, footers, hidden = Lines(), dict[str, None](), 0
     for number, id_ in enumerate(_slide_ids(package, main), 1):
-        if id_ in targets:
-            slide = _read(package, targets[id_])
-            hidden += slide.hidden
-            if not slide.hidden:
-                _add_slide(text, package, targets[id_], number, slide)
-                footers |= dict.fromkeys(slide.footers)
+        if id_ not in targets:
+            raise UnreadableError(f"broken PPTX: slide {number} is missing")
+        slide = _read(package, targets[id_])
+        hidden += slide.hidden
+        if not slide.hidden:
+            _add_slide(text, package, targets[id_], number, slide)
+            footers |= dict.fromkeys(slide.footers)
     if hidden and not text:
         raise UnreadableError(f"no text: {hidden} slides of this PPTX are hidden and the others empty")
     text.heading("")

@@ -30,15 +30,18 @@ def parse(data: bytes, name: str) -> str:  # noqa: ARG001 - the signature of all
             package.feed(link.target, strings.start, strings.end, strings.characters)
         elif link.kind == "styles":
             package.feed(link.target, styles.start)
-    targets = {link.id: link.target for link in relations if link.kind == "worksheet"}
+    targets = {link.id: link for link in relations}
     formats = styles.formats(from_1904=workbook.from_1904)
     text = Lines()
     for sheet in workbook.sheets:
-        if sheet.relation in targets and not sheet.hidden:
+        if sheet.relation not in targets:
+            raise UnreadableError(f"broken XLSX: the sheet {sheet.name!r} is missing")
+        link = targets[sheet.relation]
+        if link.kind == "worksheet" and not sheet.hidden:  # others are charts and macros
             text.heading(f"Sheet: {sheet.name}")
             reader = SheetReader(text, strings.strings, formats)
-            package.feed(targets[sheet.relation], reader.start, reader.end, reader.characters)
-            _add_what_is_around(text, package, targets[sheet.relation])
+            package.feed(link.target, reader.start, reader.end, reader.characters)
+            _add_what_is_around(text, package, link.target)
     if not text and any(sheet.hidden for sheet in workbook.sheets):
         raise UnreadableError("no text: the sheets of this XLSX are hidden or empty")
     return text.text()
