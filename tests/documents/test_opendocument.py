@@ -32,9 +32,12 @@ def test_lists_nest_and_their_further_paragraphs_are_unmarked() -> None:
 
 
 def test_tables_nest() -> None:
-    inner = "<table:table><table:table-row><table:table-cell><text:p>x</text:p></table:table-cell></table:table-row></table:table>"
-    cells = f"<table:table-cell><text:p>a</text:p>{inner}</table:table-cell><table:table-cell><text:p>b</text:p></table:table-cell>"
-    assert text_of(f"<table:table><table:table-row>{cells}</table:table-row></table:table>") == "a x\tb"
+    def table(*cells: str) -> str:
+        row = "".join(f"<table:table-cell>{cell}</table:table-cell>" for cell in cells)
+        return f"<table:table><table:table-row>{row}</table:table-row></table:table>"
+
+    inner = table("<text:p>x</text:p>")
+    assert text_of(table(f"<text:p>a</text:p>{inner}", "<text:p>b</text:p>")) == "a x\tb"
 
 
 def test_hidden_and_deleted_text_and_descriptions_are_left_out() -> None:
