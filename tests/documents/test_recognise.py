@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from tests.support.document_files import docx, paragraph, pdf
-from tests.support.ole_files import ole
+from tests.support.ole_files import ole_file
 from thresher.documents import FORMATS, describe_formats
 from thresher.documents.parsers.recognise import DOC, DOCX, EPUB, ODS, ODT, PPT, PPTX, XLS, XLSX, recognise
 from thresher.documents.reading.worker import parse_document
@@ -42,9 +42,9 @@ def archive_of(*members: tuple[str, str]) -> bytes:
         (archive_of(("visio/document.xml", "")), r"Visio \(VSDX\)"),
         (archive_of(("mimetype", "application/x-unheard-of")), "zip archive"),
         (archive_of(("a.txt", "hello")), "zip archive"),
-        (ole({"__properties_version1.0": b""}), r"Outlook mail \(MSG\)"),
-        (ole({"Quill": b""}), r"Publisher \(PUB\)"),
-        (ole({"x": "WordDocument".encode("utf-16-le")}), "OLE container"),
+        (ole_file({"__properties_version1.0": b""}), r"Outlook mail \(MSG\)"),
+        (ole_file({"Quill": b""}), r"Publisher \(PUB\)"),
+        (ole_file({"x": "WordDocument".encode("utf-16-le")}), "OLE container"),
     ],
 )
 @pytest.mark.parametrize("name", ["a.txt", "a.pdf", "a"])
@@ -55,13 +55,13 @@ def test_what_is_not_read_is_named(data: bytes, kind: str, name: str) -> None:
 
 def test_an_encrypted_docx_is_an_ole_file() -> None:
     with pytest.raises(UnreadableError, match="encrypted Office file"):
-        recognise(ole({"EncryptedPackage": b"", "EncryptionInfo": b""}), "a.docx")
+        recognise(ole_file({"EncryptedPackage": b"", "EncryptionInfo": b""}), "a.docx")
 
 
 @pytest.mark.parametrize("cut", [100, 600])
 def test_a_cut_ole_file(cut: int) -> None:
     with pytest.raises(UnreadableError, match="broken OLE container"):
-        recognise(ole({"WordDocument": b""})[:cut], "a.doc")
+        recognise(ole_file({"WordDocument": b""})[:cut], "a.doc")
 
 
 def test_a_cut_docx() -> None:
@@ -93,10 +93,10 @@ def test_a_cut_docx() -> None:
         (archive_of(("mimetype", "application/vnd.oasis.opendocument.spreadsheet-template")), "a.odt", ODS),
         (b"<?xml version='1.0'?>\n<office:document x='y' office:mimetype='" + ODT.encode() + b"'>", "a.xml", ODT),
         (b"<office:document office:mimetype='x/y'>", "a.fodt", "application/xml"),
-        (ole({"WordDocument": b"", "1Table": b""}), "a.xls", DOC),
-        (ole({"Workbook": b""}), "a.doc", XLS),
-        (ole({"Book": b""}), "a", XLS),
-        (ole({"PowerPoint Document": b"", "Current User": b""}), "a.doc", PPT),
+        (ole_file({"WordDocument": b"", "1Table": b""}), "a.xls", DOC),
+        (ole_file({"Workbook": b""}), "a.doc", XLS),
+        (ole_file({"Book": b""}), "a", XLS),
+        (ole_file({"PowerPoint Document": b"", "Current User": b""}), "a.doc", PPT),
         (b"really text", "a.xls", "text/plain"),
         (b"BM is how this text begins", "x", "text/plain"),
         (b"MZ too", "x", "text/plain"),

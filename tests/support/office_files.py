@@ -7,7 +7,7 @@ import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 
-from tests.support.ole_files import ole
+from tests.support.ole_files import ole_file
 
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _SHEET = "xmlns='http://schemas.openxmlformats.org/spreadsheetml/2006/main'"
@@ -35,6 +35,19 @@ def replaced(data: bytes, members: Mapping[str, str | bytes | None]) -> bytes:
     source = zipfile.ZipFile(io.BytesIO(data))
     contents: dict[str, str | bytes | None] = {name: source.read(name) for name in source.namelist()}
     return archive({name: content for name, content in (contents | dict(members)).items() if content is not None})
+
+
+def content_types(format_: str, parts: Mapping[str, str]) -> str:
+    """The list of an Office file's parts: member -> the kind at the end of its media type (other programs want it)."""
+    media_type = f"application/vnd.openxmlformats-officedocument.{format_}"
+    rows = "".join(
+        f"<Override PartName='/{part}' ContentType='{media_type}.{kind}+xml'/>" for part, kind in parts.items()
+    )
+    defaults = (
+        "<Default Extension='rels' ContentType='application/vnd.openxmlformats-package.relationships+xml'/>"
+        "<Default Extension='xml' ContentType='application/xml'/>"
+    )
+    return f"<Types xmlns='http://schemas.openxmlformats.org/package/2006/content-types'>{defaults}{rows}</Types>"
 
 
 def relations(*links: tuple[str, str]) -> str:
@@ -70,8 +83,10 @@ def xlsx(
         for n, name in enumerate(sheets, 1)
     )
     links = [("worksheet", f"worksheets/sheet{n}.xml") for n in range(1, len(sheets) + 1)]
+    kinds = {"xl/workbook.xml": "sheet.main", "xl/sharedStrings.xml": "sharedStrings", "xl/styles.xml": "styles"}
+    kinds |= {f"xl/worksheets/sheet{n}.xml": "worksheet" for n in range(1, len(sheets) + 1)}
     members = {
-        "[Content_Types].xml": "<Types/>",
+        "[Content_Types].xml": content_types("spreadsheetml", kinds),
         "_rels/.rels": relations(("officeDocument", "xl/workbook.xml")),
         "xl/workbook.xml": f"<workbook {_SHEET} xmlns:r='{_OFFICE}'>{workbook}<sheets>{listed}</sheets></workbook>",
         "xl/_rels/workbook.xml.rels": relations(
@@ -93,8 +108,9 @@ def inline(reference: str, text: str) -> str:
 def shape(text: str, placeholder: str = "") -> str:
     """A shape of a slide with a paragraph per line."""
     lines = "".join(f"<a:p><a:r><a:t>{line}</a:t></a:r></a:p>" for line in text.split("\n"))
-    kind = f"<p:nvSpPr><p:nvPr><p:ph type='{placeholder}'/></p:nvPr></p:nvSpPr>" if placeholder else ""
-    return f"<p:sp>{kind}<p:txBody>{lines}</p:txBody></p:sp>"
+    kind = f"<p:ph type='{placeholder}'/>" if placeholder else ""
+    head = f"<p:nvSpPr><p:cNvPr id='2' name='shape'/><p:cNvSpPr/><p:nvPr>{kind}</p:nvPr></p:nvSpPr><p:spPr/>"
+    return f"<p:sp>{head}<p:txBody><a:bodyPr/>{lines}</p:txBody></p:sp>"
 
 
 def slide_part(shapes: str, root: str = "sld", attributes: str = "") -> str:
@@ -106,8 +122,10 @@ def pptx(slides: Sequence[str], parts: Mapping[str, str] | None = None) -> bytes
     """A presentation of the given slide parts; slide ``n`` is ``ppt/slides/slide<n>.xml``."""
     ids = "".join(f"<p:sldId id='{255 + n}' r:id='r{n}'/>" for n in range(1, len(slides) + 1))
     presentation = f"<p:presentation {_DRAWING} xmlns:r='{_OFFICE}'><p:sldIdLst>{ids}</p:sldIdLst></p:presentation>"
+    kinds = {"ppt/presentation.xml": "presentation.main"}
+    kinds |= {f"ppt/slides/slide{n}.xml": "slide" for n in range(1, len(slides) + 1)}
     members = {
-        "[Content_Types].xml": "<Types/>",
+        "[Content_Types].xml": content_types("presentationml", kinds),
         "_rels/.rels": relations(("officeDocument", "ppt/presentation.xml")),
         "ppt/presentation.xml": presentation,
         "ppt/_rels/presentation.xml.rels": relations(
@@ -164,7 +182,7 @@ def word_97(text: str, *, flags: int = 0, version: int = 0xC1, last_cp: int | No
     pieces = struct.pack("<II2xIH", 0, len(encoded) // 2 if last_cp is None else last_cp, start, 0)
     table = b"\2" + struct.pack("<I", len(pieces)) + pieces
     struct.pack_into("<II", head, 154 + 8 * 33, 0, len(table))
-    return ole({"WordDocument": bytes(head) + encoded, "0Table": table})
+    return ole_file({"WordDocument": bytes(head) + encoded, "0Table": table})
 
 
 def record(kind: int, content: bytes, *, instance: int = 0, container: bool = False) -> bytes:
@@ -182,7 +200,7 @@ def powerpoint_97(slide: bytes, outline: bytes = b"", *, token: int = 0xE391C05F
     edit = record(4085, struct.pack("<7I", 256, 0, 0, directory_at, 1, 3, 0) + edits)
     stream = document + slides + directory + edit
     user = record(4086, struct.pack("<III", 20, token, directory_at + len(directory)))
-    return ole({"Current User": user, "PowerPoint Document": stream})
+    return ole_file({"Current User": user, "PowerPoint Document": stream})
 
 
 def slide_text(text: str, kind: int = 4) -> bytes:
@@ -208,4 +226,4 @@ def excel_97(cells: Sequence[tuple[int, int, str]], *, before: bytes = b"") -> b
         part(0x204, struct.pack("<HHHHB", row, column, 0, len(text), 1) + text.encode("utf-16-le"))
         for row, column, text in cells
     )
-    return ole({"Workbook": begin(5) + before + font * 4 + style + sheet + end + begin(0x10) + rows + end})
+    return ole_file({"Workbook": begin(5) + before + font * 4 + style + sheet + end + begin(0x10) + rows + end})

@@ -1,51 +1,106 @@
-"""OLE containers, made by hand ([MS-CFB] version 3)."""
+"""OLE containers (MS-CFB, version 3), written by hand so that tests can also break them."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Union
 
-_SECTOR = 512
-_FREE, _END, _FAT = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
-#: Shorter streams would have to lie in a stream of their own.
-_LEAST_STREAM = 4096
+_SECTOR, _MINI, _CUTOFF = 512, 64, 4096
+_END, _FREE, _FAT, _NONE = 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFFFD, 0xFFFFFFFF
 
-
-def ole(streams: Mapping[str, bytes]) -> bytes:
-    """A container with these streams at its root, each padded with zeros to 4 KiB."""
-    contents = {name: data.ljust(_LEAST_STREAM, b"\0") for name, data in streams.items()}
-    directory_sectors = -(-(len(streams) + 1) // 4)
-    fat: list[int] = []
-    starts = []
-    for data in contents.values():
-        starts.append(_chain(fat, -(-len(data) // _SECTOR)))
-    directory_start = _chain(fat, directory_sectors)
-    fat_sectors = 1
-    while (len(fat) + fat_sectors) * 4 > fat_sectors * _SECTOR:
-        fat_sectors += 1
-    fat_start = len(fat)
-    fat += [_FAT] * fat_sectors
-    table = struct.pack(f"<{len(fat)}I", *fat).ljust(fat_sectors * _SECTOR, b"\xff")
-    entries = [_entry("Root Entry", 5, 1 if streams else _FREE, _FREE, _END, 0)]
-    for number, ((name, data), start) in enumerate(zip(contents.items(), starts, strict=True), 1):
-        right = number + 1 if number < len(streams) else _FREE
-        entries.append(_entry(name, 2, _FREE, right, start, len(data)))
-    directory = b"".join(entries).ljust(directory_sectors * _SECTOR, b"\0")
-    header = struct.pack("<8s16xHHHHH6x", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 0x3E, 3, 0xFFFE, 9, 6)
-    header += struct.pack("<9I", 0, fat_sectors, directory_start, 0, _LEAST_STREAM, _END, 0, _END, 0)
-    places = [fat_start + n for n in range(fat_sectors)]
-    header += struct.pack("<109I", *places, *[_FREE] * (109 - len(places)))
-    body = b"".join(data.ljust(-(-len(data) // _SECTOR) * _SECTOR, b"\0") for data in contents.values())
-    return header + body + directory + table
+#: Names -> bytes of a stream, or what is in a storage.
+Storage = Mapping[str, Union[bytes, "Storage"]]
 
 
-def _chain(fat: list[int], sectors: int) -> int:
-    start = len(fat)
-    fat += [start + n + 1 for n in range(sectors - 1)] + [_END]
-    return start
+@dataclass
+class _Entry:
+    name: str
+    kind: int  # 1 storage, 2 stream, 5 root
+    data: bytes = b""
+    start: int = _END
+    size: int = 0
+    left: int = _NONE
+    right: int = _NONE
+    child: int = _NONE
+
+    def packed(self) -> bytes:
+        name = self.name.encode("utf-16-le") + b"\0\0"
+        head = name.ljust(64, b"\0") + struct.pack(
+            "<HBBIII", len(name), self.kind, 1, self.left, self.right, self.child
+        )
+        return head + bytes(36) + struct.pack("<IQ", self.start, self.size)
 
 
-def _entry(name: str, kind: int, child: int, right: int, start: int, size: int) -> bytes:
-    encoded = (name + "\0").encode("utf-16-le")
-    links = (_FREE, right, child)
-    return struct.pack("<64sHBB3I16xI16xIQ", encoded, len(encoded), kind, 1, *links, 0, start, size)
+@dataclass
+class _Sectors:
+    size: int
+    data: bytearray = field(default_factory=bytearray)
+    table: list[int] = field(default_factory=list)
+
+    def put(self, content: bytes) -> int:
+        if not content:
+            return _END
+        first, count = len(self.table), -(-len(content) // self.size)
+        self.data += content.ljust(count * self.size, b"\0")
+        self.table += [*range(first + 1, first + count), _END]
+        return first
+
+
+def ole_file(storage: Storage) -> bytes:
+    """A container of these streams and storages."""
+    entries = [_Entry("Root Entry", 5)]
+    entries[0].child = _add(entries, storage)
+    mini, sectors = _Sectors(_MINI), _Sectors(_SECTOR)
+    for entry in entries:
+        if entry.kind == 2:
+            entry.size = len(entry.data)
+            entry.start = (mini if entry.size < _CUTOFF else sectors).put(entry.data)
+    entries[0].start, entries[0].size = sectors.put(bytes(mini.data)), len(mini.data)
+    mini_table = _table(mini.table)
+    mini_start = sectors.put(mini_table)
+    while len(entries) % 4:
+        entries.append(_Entry("", 0))
+    directory = sectors.put(b"".join(entry.packed() for entry in entries))
+    fat_start = len(sectors.table)
+    fat_count = 1
+    while -(-(len(sectors.table) + fat_count) * 4 // _SECTOR) > fat_count:
+        fat_count += 1
+    sectors.table += [_FAT] * fat_count
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
+    header += struct.pack(
+        "<IIIIIIIII", 0, fat_count, directory, 0, _CUTOFF, mini_start, len(mini_table) // _SECTOR, _END, 0
+    )
+    fats = [*range(fat_start, fat_start + fat_count)]
+    header += struct.pack("<109I", *fats, *[_FREE] * (109 - fat_count))
+    return header + bytes(sectors.data) + _table(sectors.table)
+
+
+def _add(entries: list[_Entry], storage: Storage) -> int:
+    """Append what is in a storage; its entry that is the root of their (balanced) tree."""
+    numbers = []
+    for name in sorted(storage, key=lambda name: (len(name), name.upper())):
+        content = storage[name]
+        numbers.append(len(entries))
+        if isinstance(content, bytes):
+            entries.append(_Entry(name, 2, content))
+        else:
+            entry = _Entry(name, 1)
+            entries.append(entry)
+            entry.child = _add(entries, content)
+    return _tree(entries, numbers)
+
+
+def _tree(entries: list[_Entry], numbers: list[int]) -> int:
+    if not numbers:
+        return _NONE
+    middle = len(numbers) // 2
+    entries[numbers[middle]].left = _tree(entries, numbers[:middle])
+    entries[numbers[middle]].right = _tree(entries, numbers[middle + 1 :])
+    return numbers[middle]
+
+
+def _table(numbers: list[int]) -> bytes:
+    data = struct.pack(f"<{len(numbers)}I", *numbers)
+    return data.ljust(-(-len(data) // _SECTOR) * _SECTOR, b"\xff")

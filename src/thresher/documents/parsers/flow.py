@@ -174,9 +174,13 @@ class Row:
         self._left -= (len(text) + 1) * repeated
         if self._left < 0:
             raise UnreadableError(f"its text has more than {MAX_TEXT_CHARACTERS:,} characters")
-        self._cells.extend([""] * (self._empty if self._empty <= MAX_EMPTY_CELLS else 1))
-        self._empty = 0
-        self._cells.extend([text] * repeated)
+        if self._empty:
+            self._cells.extend([""] * (self._empty if self._empty <= MAX_EMPTY_CELLS else 1))
+            self._empty = 0
+        if repeated == 1:
+            self._cells.append(text)
+        else:
+            self._cells.extend([text] * repeated)
 
     def text(self) -> str:
         """The cells with tabs between; none behind the last that is not empty."""

@@ -28,6 +28,7 @@ _TOKEN = re.compile(
     re.I | re.S,
 )
 _CONDITION = re.compile(r"([<>=]+)(-?[\d.]+)")
+_NOT_ZERO = re.compile("[1-9]")
 _NUMBERS = frozenset(["digits", "exponent", "general"])
 _MAX_CODE_CHARACTERS = 255  # as in Excel
 _MAX_DECIMALS = 30  # likewise
@@ -52,14 +53,17 @@ def compile_format(code: str, *, from_1904: bool = False) -> Format:
     if len(code) > _MAX_CODE_CHARACTERS:
         return general
     sections = [_Section(tokens, from_1904=from_1904) for tokens in _split(code)]
+    if len(sections) == 1 and sections[0].is_general:
+        return general
+    choose = _by_condition if any(section.condition for section in sections) else _by_sign
 
     def show(value: float) -> str:
         try:
-            return _choose(sections, value)
+            return choose(sections, value)
         except (ValueError, OverflowError):  # a date before all time, infinity
             return general(value) if abs(value) < 1e300 else str(value)
 
-    return general if len(sections) == 1 and sections[0].is_general else show
+    return show
 
 
 Token = tuple[str, str]
@@ -76,11 +80,13 @@ def _split(code: str) -> list[list[Token]]:
     return sections[:4]
 
 
-def _choose(sections: list[_Section], value: float) -> str:
-    """The section that shows ``value``: by its own conditions, else positive; negative; zero."""
-    if any(section.condition for section in sections):
-        chosen = next((section for section in sections if section.holds(value)), None)
-        return chosen.show(value) if chosen else general(value)
+def _by_condition(sections: list[_Section], value: float) -> str:
+    chosen = next((section for section in sections if section.holds(value)), None)
+    return chosen.show(value) if chosen else general(value)
+
+
+def _by_sign(sections: list[_Section], value: float) -> str:
+    """Positive; negative; zero."""
     if value < 0 and len(sections) > 1:
         return sections[1].show(-value)
     return sections[2 if value == 0 and len(sections) > 2 else 0].show(value)
@@ -97,9 +103,8 @@ class _Section:
         self._fraction = "digits" in kinds and ("other", "/") in tokens
         dated = kinds & {"date", "elapsed"} and "general" not in kinds
         self._date = DateFormat(self._tokens, from_1904=from_1904) if dated else None
-        self._digits = "".join(text for kind, text in tokens if kind == "digits")
-        self._exponent = "exponent" in kinds
-        self._percents = sum(kind == "percent" for kind, _ in tokens)
+        self._places = [sum(map(text.count, "0#?")) for kind, text in tokens if kind == "digits"]
+        self._number = _Number("".join(text for kind, text in tokens if kind == "digits"), tokens)
 
     def holds(self, value: float) -> bool:
         """Whether the section's condition does; without one, always."""
@@ -115,47 +120,50 @@ class _Section:
             return self._date.show(value)
         if self._fraction:  # as a decimal
             return general(value)
-        numbers = self._numbers(abs(value))
+        number = self._number.show(abs(value))
+        numbers = iter([number] if len(self._places) < 2 or self._number.exponent else self._spread(abs(value)))
         shown = [next(numbers, "") if kind in _NUMBERS or text == "@" else text for kind, text in self._tokens]
-        sign = "-" if value < 0 and any(character in "123456789" for character in "".join(shown)) else ""
-        return sign + "".join(shown).strip()
+        text = "".join(shown).strip()
+        return f"-{text}" if value < 0 and _NOT_ZERO.search(text) else text
 
-    def _numbers(self, value: float) -> Iterator[str]:
-        """What stands in the places for digits, one after the other."""
-        places = [sum(map(text.count, "0#?")) for kind, text in self._tokens if kind == "digits"]
-        if len(places) < 2 or self._exponent:
-            yield self._number(value)
-            return
-        digits = f"{value:.0f}".rjust(sum(places) if "0" in self._digits else 0, "0")
-        digits = digits.rjust(sum(places))
-        end = len(digits) - sum(places[1:])
+    def _spread(self, value: float) -> Iterator[str]:
+        """The digits of a whole number over several places, as in ``000-00-0000``."""
+        digits = f"{value:.0f}".rjust(sum(self._places), "0" if self._number.zeros else " ")
+        end = len(digits) - sum(self._places[1:])
         yield digits[:end].strip()
-        for count in places[1:]:
+        for count in self._places[1:]:
             yield digits[end : end + count].strip()
             end += count
 
-    def _number(self, value: float) -> str:
-        if not self._digits:
+
+class _Number:
+    """What stands in the place for digits."""
+
+    def __init__(self, digits: str, tokens: list[Token]) -> None:
+        whole, _, fraction = digits.partition(".")
+        self.exponent = any(kind == "exponent" for kind, _ in tokens)
+        self.zeros = whole.count("0")
+        self._general = not digits
+        decimals = min(sum(map(fraction.count, "0#?")), _MAX_DECIMALS)
+        self._least_decimals = fraction.count("0")
+        self._optional = decimals > self._least_decimals
+        self._layout = f".{decimals}E" if self.exponent else f"{',' if ',' in whole.strip(',') else ''}.{decimals}f"
+        thousands = len(whole) - len(whole.rstrip(",")) if not fraction else 0
+        percents = sum(kind == "percent" for kind, _ in tokens)
+        self._factor = (1 + 1e-15) * 100.0**percents / 1000.0**thousands  # a half is rounded up, as people do
+
+    def show(self, value: float) -> str:
+        """A number that is not negative."""
+        if self._general:
             return general(value)
-        whole, _, fraction = self._digits.partition(".")
-        if self._exponent:
-            return f"{value:.{min(len(fraction), _MAX_DECIMALS)}E}"
-        value = (
-            value
-            * (1 + 1e-15)
-            * 100**self._percents
-            / 1000 ** (len(whole) - len(whole.rstrip(",")) if not fraction else 0)
-        )
-        decimals = min(sum(fraction.count(mark) for mark in "0#?"), _MAX_DECIMALS)
-        text = f"{value:{',' if ',' in whole.strip(',') else ''}.{decimals}f}"
-        integer, _, rest = text.partition(".")
-        rest = rest[: fraction.count("0")] + rest[fraction.count("0") :].rstrip("0")
-        integer = integer.rjust(whole.count("0"), "0")
-        if integer == "0" and "0" not in whole:
-            integer = ""
-        return f"{integer}.{rest}" if rest else integer
-
-
-def compile_built_in(number: int, *, from_1904: bool = False) -> Format:
-    """What shows a number under a format that the file only gives the number of."""
-    return compile_format(BUILT_IN.get(number, "General"), from_1904=from_1904)
+        text = format(value * self._factor, self._layout)
+        if self._optional and not self.exponent:
+            integer, _, rest = text.partition(".")
+            rest = rest[: self._least_decimals] + rest[self._least_decimals :].rstrip("0")
+            text = f"{integer}.{rest}" if rest else integer
+        if not self.zeros and text[:1] == "0":
+            return text[1:]
+        if self.zeros > 1 and not self.exponent:
+            integer, point, rest = text.partition(".")
+            return integer.rjust(self.zeros, "0") + point + rest
+        return text

@@ -77,8 +77,8 @@ class ContentReader:
             self._skipping += 1
             return
         self._depth += 1
-        named = _NAMES.of(attributes)
-        if self._is_hidden(name, named):
+        named = _NAMES.of(attributes) if attributes else attributes
+        if named and self._is_hidden(name, named):
             self._depth -= 1
             self._skipping = 1
             self.hidden += name in ("table:table", "draw:page")
@@ -177,7 +177,8 @@ class ContentReader:
 
     def _start_cell(self, attributes: Attributes) -> None:
         self._repeated.append(_count(attributes.get("table:number-columns-repeated", "1")))
-        self._values.append(next((attributes[key] for key in _VALUES if key in attributes), ""))
+        value = next((attributes[key] for key in _VALUES if key in attributes), "") if attributes else ""
+        self._values.append(value)
         self._flow.open_cell()
 
     def _end_cell(self) -> None:

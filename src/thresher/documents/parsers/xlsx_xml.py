@@ -155,14 +155,15 @@ class SheetReader:
 
     def _end_cell(self) -> None:
         column = self._column_of(self._cell.get("r", ""))
-        self._row.add("", max(0, column - self._column - 1))
+        if column > self._column + 1:
+            self._row.add("", column - self._column - 1)
         self._column = max(column, self._column + 1)
+        text = ""
         if self._value:
-            self._row.add(self._shown("".join(self._value)))
+            text = self._shown("".join(self._value))
         elif self._formula:  # never computed
-            self._row.add(_one_line("=" + "".join(self._formula)))
-        else:
-            self._row.add("")
+            text = _one_line("=" + "".join(self._formula))
+        self._row.add(text)
 
     def _column_of(self, reference: str) -> int:
         letters = reference.rstrip("0123456789")
