@@ -109,8 +109,9 @@ def shape(text: str, placeholder: str = "") -> str:
     """A shape of a slide with a paragraph per line."""
     lines = "".join(f"<a:p><a:r><a:t>{line}</a:t></a:r></a:p>" for line in text.split("\n"))
     kind = f"<p:ph type='{placeholder}'/>" if placeholder else ""
-    head = f"<p:nvSpPr><p:cNvPr id='2' name='shape'/><p:cNvSpPr/><p:nvPr>{kind}</p:nvPr></p:nvSpPr><p:spPr/>"
-    return f"<p:sp>{head}<p:txBody><a:bodyPr/>{lines}</p:txBody></p:sp>"
+    head = f"<p:nvSpPr><p:cNvPr id='2' name='shape'/><p:cNvSpPr/><p:nvPr>{kind}</p:nvPr></p:nvSpPr>"
+    outline = "<p:spPr><a:prstGeom prst='rect'/></p:spPr>"
+    return f"<p:sp>{head}{outline}<p:txBody><a:bodyPr/>{lines}</p:txBody></p:sp>"
 
 
 def slide_part(shapes: str, root: str = "sld", attributes: str = "") -> str:
