@@ -12,6 +12,7 @@ from tests.support.mail_files import msg, msg_mail, msg_object
 from tests.support.ole_files import ole_file
 from thresher.documents.parsers.mail import msg as parser
 from thresher.documents.parsers.mail.compressed_rtf import decompress
+from thresher.documents.parsers.recognise import recognise
 from thresher.documents.reading.worker import parse_document
 from thresher.errors import UnreadableError
 
@@ -103,8 +104,7 @@ def test_broken_ones_have_a_reason() -> None:
 
 def test_a_container_that_holds_a_message_is_none() -> None:
     word = ole_file({"WordDocument": b"x", "ObjectPool": msg_object({SUBJECT: "inside"})})
-    with pytest.raises(UnreadableError, match=r"Word 97 \(DOC\) files are not supported"):
-        parse_document(word, "a.doc")
+    assert recognise(word, "a.doc") == "application/msword"
     assert parse_document(msg_mail(attached=[("a.doc", word)]), "a.doc")[0] == "application/vnd.ms-outlook"
 
 

@@ -45,6 +45,7 @@ def test_most_files_of_readable_formats_are_read(results: list[tuple[Item, ReadR
     assert read[".msg"] == 1
     assert not failed[".eml"]
     assert read[".html"] == 3
+    assert all(read[extension] == 1 for extension in (".pptx", ".xlsx", ".xls", ".rtf", ".epub"))
     assert failed[".pdf"] <= 8  # scans, pictures, one encrypted, one broken
     assert read[".pdf"] >= 30
 

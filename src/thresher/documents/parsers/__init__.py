@@ -57,6 +57,48 @@ FORMATS: tuple[Format, ...] = (
         extensions=(".docx", ".docm", ".dotx"),
         parser="docx:parse",
     ),
+    Format(media_type="application/msword", name="Word 97 (DOC)", extensions=(".doc", ".dot"), parser="doc:parse"),
+    Format(
+        media_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        name="Excel (XLSX)",
+        extensions=(".xlsx", ".xlsm", ".xltx", ".xltm"),
+        parser="xlsx:parse",
+    ),
+    Format(
+        media_type="application/vnd.ms-excel", name="Excel 97 (XLS)", extensions=(".xls", ".xlt"), parser="xls:parse"
+    ),
+    Format(
+        media_type="application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        name="PowerPoint (PPTX)",
+        extensions=(".pptx", ".pptm", ".ppsx", ".potx"),
+        parser="pptx:parse",
+    ),
+    Format(
+        media_type="application/vnd.ms-powerpoint",
+        name="PowerPoint 97 (PPT)",
+        extensions=(".ppt", ".pps", ".pot"),
+        parser="ppt:parse",
+    ),
+    Format(
+        media_type="application/vnd.oasis.opendocument.text",
+        name="OpenDocument text (ODT)",
+        extensions=(".odt", ".ott", ".fodt", ".sxw"),
+        parser="opendocument:parse",
+    ),
+    Format(
+        media_type="application/vnd.oasis.opendocument.spreadsheet",
+        name="OpenDocument spreadsheet (ODS)",
+        extensions=(".ods", ".ots", ".fods", ".sxc"),
+        parser="opendocument:parse",
+    ),
+    Format(
+        media_type="application/vnd.oasis.opendocument.presentation",
+        name="OpenDocument presentation (ODP)",
+        extensions=(".odp", ".otp", ".fodp", ".sxi"),
+        parser="opendocument:parse",
+    ),
+    Format(media_type="application/rtf", name="RTF", extensions=(".rtf",), parser="rtf:parse"),
+    Format(media_type="application/epub+zip", name="EPUB", extensions=(".epub",), parser="epub:parse"),
 )
 
 #: How formats are read where OCR is asked for; pictures are formats only then.

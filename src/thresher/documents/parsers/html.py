@@ -34,12 +34,18 @@ def parse(data: bytes, name: str) -> str:  # noqa: ARG001 - the signature of all
     Raises:
         UnreadableError: binary data, or markup that the parser cannot take.
     """
+    return page_text(data, with_title=True)
+
+
+def page_text(data: bytes, *, with_title: bool) -> str:
+    """As :func:`parse`; a page that is one of many, as in a book, may leave its title out."""
     declared = _META_CHARSET.search(data[:4096])
-    return visible_text(decode_declared(data, declared[1].decode("ascii", "replace") if declared else None))
+    label = declared[1].decode("ascii", "replace") if declared else None
+    return visible_text(decode_declared(data, label), with_title=with_title)
 
 
-def visible_text(markup: str) -> str:
-    """What :func:`parse` gives, of a page that is decoded already.
+def visible_text(markup: str, *, with_title: bool = True) -> str:
+    """What :func:`page_text` gives, of a page that is decoded already.
 
     Raises:
         UnreadableError: markup that the parser cannot take.
@@ -52,7 +58,8 @@ def visible_text(markup: str) -> str:
         raise UnreadableError(f"broken HTML: {error}") from error
     writer = _Writer()
     if tree.root is not None:
-        writer.title(tree.css_first("head > title"))
+        if with_title:
+            writer.title(tree.css_first("head > title"))
         _walk(tree.root, writer)
     return writer.text()
 

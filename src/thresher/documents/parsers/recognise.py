@@ -14,10 +14,17 @@ from thresher.errors import UnreadableError
 MAIL = "message/rfc822"
 MSG = "application/vnd.ms-outlook"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+DOC, XLS, PPT = "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint"
+ODT = "application/vnd.oasis.opendocument.text"
+ODS = "application/vnd.oasis.opendocument.spreadsheet"
+ODP = "application/vnd.oasis.opendocument.presentation"
+EPUB = "application/epub+zip"
+RTF = "application/rtf"
 
 #: First bytes (and where they stand) -> the name used in "... files are not supported".
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"{\\rtf", "RTF"),
     (0, b"%!PS", "PostScript"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG image"),
     (0, b"\xff\xd8\xff", "JPEG image"),
@@ -68,27 +75,34 @@ _PICTURES = {
     "WebP image": "image/webp",
     "BMP image": "image/bmp",
 }
-#: A zip archive is told by the members it has.
+#: An Office file is told by the folder that holds its document.
+_OFFICE_FOLDERS: tuple[tuple[str, str], ...] = (("word/", DOCX), ("xl/", XLSX), ("ppt/", PPTX))
+#: Other zip archives by a member; these are not read.
 _ZIP_MEMBERS: tuple[tuple[str, str], ...] = (
-    ("xl/", "Excel (XLSX)"),
-    ("ppt/", "PowerPoint (PPTX)"),
     ("visio/", "Visio (VSDX)"),
-    ("META-INF/container.xml", "EPUB"),
     ("META-INF/MANIFEST.MF", "Java archive"),
     ("Index/Document.iwa", "Apple iWork"),
+    ("Index.zip", "Apple iWork"),
 )
-_OPEN_DOCUMENT = {
-    "application/vnd.oasis.opendocument.text": "OpenDocument text (ODT)",
-    "application/vnd.oasis.opendocument.spreadsheet": "OpenDocument spreadsheet (ODS)",
-    "application/vnd.oasis.opendocument.presentation": "OpenDocument presentation (ODP)",
-    "application/epub+zip": "EPUB",
+#: What a zip archive, or a flat OpenDocument file, declares itself to be; templates are read as documents.
+_DECLARED: dict[str, str] = {
+    **dict.fromkeys(["application/vnd.oasis.opendocument.text", "application/vnd.sun.xml.writer"], ODT),
+    **{f"application/vnd.oasis.opendocument.text-{kind}": ODT for kind in ("template", "master", "web")},
+    **dict.fromkeys(["application/vnd.oasis.opendocument.spreadsheet", "application/vnd.sun.xml.calc"], ODS),
+    "application/vnd.oasis.opendocument.spreadsheet-template": ODS,
+    **dict.fromkeys(["application/vnd.oasis.opendocument.presentation", "application/vnd.sun.xml.impress"], ODP),
+    "application/vnd.oasis.opendocument.presentation-template": ODP,
+    "application/epub+zip": EPUB,
 }
-#: Streams in an OLE file, in the order of asking: an encrypted file holds nothing else of these.
+#: Streams at the root of an OLE file -> a media type that is read, or the name of what is not.
 _OLE_STREAMS: tuple[tuple[str, str], ...] = (
-    ("WordDocument", "Word 97 (DOC)"),
-    ("Workbook", "Excel 97 (XLS)"),
-    ("Book", "Excel 95 (XLS)"),
-    ("PowerPoint Document", "PowerPoint 97 (PPT)"),
+    ("WordDocument", DOC),
+    ("Workbook", XLS),
+    ("Book", XLS),
+    ("PowerPoint Document", PPT),
+    ("__properties_version1.0", MSG),
+    ("VisioDocument", "Visio (VSD)"),
+    ("Quill", "Publisher (PUB)"),
 )
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _HTML = re.compile(rb"(?:<\?xml[^>]*>\s*|(?><!--.*?-->)\s*)*<(?:!doctype\s+html|html|head|body)[\s>]", re.I | re.S)
@@ -99,11 +113,13 @@ _HEADER_OF_MAILS = re.compile(
     rb"|date(?=:[^\n]{0,20}\d{4} \d\d:\d\d)|from(?=:[^\n]{1,200}@)|to(?=:[^\n]{1,200}@)):",
     re.IGNORECASE | re.MULTILINE,
 )
+_FLAT_OPEN_DOCUMENT = re.compile(rb"<office:document\s[^>]*?office:mimetype\s*=\s*[\"']([\w.+/-]{1,128})[\"']", re.S)
 _MPEG_AUDIO = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xeb]")
+_TEXTS = frozenset(
+    ["text/plain", "text/html", "text/markdown", "text/csv", "application/json", "application/xml", "message/rfc822"]
+)
 _BY_EXTENSION = {extension: known.media_type for known in FORMATS for extension in known.extensions}
 _START_BYTES = 8192
-#: Formats that begin with a signature: a file without it is none of them, whatever its name says.
-_BINARY = ("application/pdf", DOCX, MSG)
 
 
 def recognise(data: bytes, name: str, *, ocr: bool = False) -> str:
@@ -125,6 +141,8 @@ def recognise(data: bytes, name: str, *, ocr: bool = False) -> str:
         return "application/pdf"
     if data.startswith((b"PK\3\4", b"PK\5\6")):
         return _in_zip(data)
+    if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{\\rtf"):
+        return RTF
     if kind := _signature(data):
         if ocr and kind in _PICTURES:
             return _PICTURES[kind]
@@ -155,40 +173,41 @@ def _in_zip(data: bytes) -> str:
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             names = archive.namelist()
-            declared = archive.read("mimetype")[:128].decode("ascii", "replace") if "mimetype" in names[:1] else ""
+            declared = archive.open("mimetype").read(128) if "mimetype" in names else b""
     except MemoryError:
         raise
     except Exception as error:  # zipfile raises a dozen kinds on hostile archives
         raise UnreadableError(f"broken zip container (a cut file?): {error}") from error
-    if "[Content_Types].xml" in names and any(name.startswith("word/") for name in names):
-        return DOCX
-    kind = _OPEN_DOCUMENT.get(declared.strip())
-    kind = kind or next((kind for mark, kind in _ZIP_MEMBERS if any(n.startswith(mark) for n in names)), "zip archive")
+    if media_type := _DECLARED.get(declared.decode("ascii", "replace").strip()):
+        return media_type
+    if "xl/workbook.bin" in names:
+        raise UnreadableError("Excel binary (XLSB) files are not supported; save it as .xlsx")
+    if "[Content_Types].xml" in names:
+        for folder, media_type in _OFFICE_FOLDERS:
+            if any(name.startswith(folder) for name in names):
+                return media_type
+    if "META-INF/container.xml" in names:
+        return EPUB
+    kind = next((kind for mark, kind in _ZIP_MEMBERS if any(name.startswith(mark) for name in names)), "zip archive")
     raise UnreadableError(f"{kind} files are not supported")
 
 
 def _in_ole(data: bytes) -> str:
-    if _holds_message(data):
-        return MSG
-    if "EncryptedPackage".encode("utf-16-le") in data:
-        raise UnreadableError("encrypted Office file; remove its password and try again")
-    kind = next((kind for stream, kind in _OLE_STREAMS if stream.encode("utf-16-le") in data), "OLE container")
-    raise UnreadableError(f"{kind} files are not supported")
-
-
-def _holds_message(data: bytes) -> bool:
-    """Whether the container is a message, not only holds one: Word files may have mails in them, and the reverse."""
-    if "__substg1.0_".encode("utf-16-le") not in data:
-        return False
-    import olefile
+    import olefile  # old Office files only
 
     try:
-        with olefile.OleFileIO(BytesIO(data)) as container:
-            return bool(container.exists("__properties_version1.0"))
+        with olefile.OleFileIO(data) as container:
+            streams = {path[0].lower() for path in container.listdir(storages=True)}
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - olefile raises what struct and slices raise; a broken one is of no known kind
-        return False
+    except Exception as error:  # the library fails in many ways on broken files
+        raise UnreadableError(f"broken OLE container (a cut file?): {error}") from error
+    if "encryptedpackage" in streams:
+        raise UnreadableError("encrypted Office file; remove its password and try again")
+    kind = next((kind for stream, kind in _OLE_STREAMS if stream.lower() in streams), "OLE container")
+    if "/" in kind:
+        return kind
+    raise UnreadableError(f"{kind} files are not supported")
 
 
 def _text_type(data: bytes, name: str) -> str:
@@ -198,11 +217,11 @@ def _text_type(data: bytes, name: str) -> str:
         raise UnreadableError("SVG image files are not supported")
     if _HTML.match(start):
         return "text/html"
+    if flat := _FLAT_OPEN_DOCUMENT.search(data[:8192]):
+        return _DECLARED.get(flat[1].decode(), "application/xml")
     if _is_mail(start):
         return MAIL
-    if by_name in _BINARY:
-        return "text/plain"  # a text that was given the wrong name
-    return by_name
+    return by_name if by_name in _TEXTS else "text/plain"  # a text that was given the wrong name
 
 
 def _is_mail(start: bytes) -> bool:

@@ -6,8 +6,8 @@ import email.parser
 from io import BytesIO
 
 from olefile import OleFileIO
-from striprtf.striprtf import rtf_to_text
 
+from thresher.documents.parsers import rtf
 from thresher.documents.parsers.declared import decode_declared
 from thresher.documents.parsers.html import visible_text
 from thresher.documents.parsers.mail.compressed_rtf import decompress
@@ -46,7 +46,7 @@ def read(data: bytes) -> Mail:
             return _mail(MsgObject(ole), 0)
     except (UnreadableError, MemoryError):
         raise
-    except Exception as error:  # olefile raises OSError and what struct and slices raise; striprtf anything
+    except Exception as error:  # olefile raises OSError and what struct and slices raise
         raise UnreadableError(f"broken Outlook mail: {type(error).__name__}: {error}") from error
 
 
@@ -97,10 +97,10 @@ def _body(message: MsgObject) -> str:
         return visible_text(decode_declared(html, message.code_page))
     if markup := message.text(_HTML):
         return visible_text(markup)
-    rtf = message.binary(_RTF)
-    if not rtf:
+    compressed = message.binary(_RTF)
+    if not compressed:
         return ""
-    return str(rtf_to_text(decompress(rtf).decode("latin-1"), errors="replace"))  # type: ignore[no-untyped-call]
+    return rtf.parse(decompress(compressed), "body.rtf")
 
 
 def _attachment(attached: MsgObject, depth: int) -> Attachment:
