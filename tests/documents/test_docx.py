@@ -169,3 +169,8 @@ def test_without_its_main_part() -> None:
         archive.writestr("word/other.xml", "<a/>")
     with pytest.raises(UnreadableError, match="broken DOCX"):
         text_of(buffer.getvalue())
+
+
+def test_tables_in_tables_without_end() -> None:
+    with pytest.raises(UnreadableError, match="nested more than 200 deep"):
+        text_of(docx("<w:tbl><w:tr><w:tc>" * 1000 + paragraph("deep") + "</w:tc></w:tr></w:tbl>" * 1000))

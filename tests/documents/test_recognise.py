@@ -58,7 +58,8 @@ def test_an_encrypted_docx_is_an_ole_file() -> None:
 
 
 @pytest.mark.parametrize("cut", [100, 600])
-def test_a_cut_ole_file(cut: int) -> None:
+def test_a_cut_ole_file(cut: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.open", lambda *_: pytest.fail("the bytes were taken for a file's name"))
     with pytest.raises(UnreadableError, match="broken OLE container"):
         recognise(ole_file({"WordDocument": b""})[:cut], "a.doc")
 

@@ -25,6 +25,12 @@ def text_of(body: str, head: str = "\\ansi\\ansicpg1252") -> str:
         (r"{\field{\*\fldinst HYPERLINK 'x'}{\fldrslt the link}}", "the link"),
         (r"{\pict\wmetafile8 0102ff}{\*\generator Riched20;}{\info{\title T}}x", "x"),
         (r"{\object{\*\objdata 01}{\result shown}}", "shown"),
+        (
+            r"{\shp{\*\shpinst{\sp{\sn type}{\sv 202}}{\shptxt a box\par}}{\shprslt{\*\do{\dptxbxtext a box}}}}x",
+            "a box\nx",
+        ),
+        (r"{\*\do\dptxbx{\dptxbxtext an old box\par}}x", "an old box\nx"),
+        (r"{\*\moMath{\mr E=mc}}", "E=mc"),
         (r"{\upr{old}{\*\ud{\u1050?}}}", "К"),
         (r"{\pntext\'B7\tab}item\par {\listtext 1.\tab}next\par {\listtext\tab}heading", "- item\n- next\nheading"),
         (r"body{\footnote \chftn  a note} goes on\par more", "body goes on\na note\nmore"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import time
 
 import pytest
 
@@ -24,6 +25,13 @@ def test_text_breaks_and_field_codes() -> None:
 def test_a_field_that_does_not_end_hides_nothing() -> None:
     assert text_of(word_97("a\x13b\rc\x15\x15d\r")) == "a\nd"
     assert text_of(word_97("a\x13b\rc")) == "ab\nc"
+
+
+def test_nested_fields_cost_little() -> None:
+    started = time.monotonic()
+    depth = 300_000
+    assert text_of(word_97("\x13" * depth + "code" + "\x15" * depth + "text\r")) == "text"
+    assert time.monotonic() - started < 10
 
 
 def test_encrypted() -> None:

@@ -43,14 +43,21 @@ def parse(data: bytes, name: str) -> str:  # noqa: ARG001 - the signature of all
 def _hide_field_codes(file: WordFile) -> None:
     """Between a field's begin and its result, or its end; fields nest."""
     begun: list[int] = []
+    codes: list[tuple[int, int]] = []
     for mark in _FIELD_MARKS.finditer(file.characters):
         if mark[0] == _FIELD_BEGIN:
             begun.append(mark.start())
         elif begun and begun[-1] >= 0:
-            file.hidden[begun[-1] : mark.start()] = b"\1" * (mark.start() - begun[-1])
+            codes.append((begun[-1], mark.start()))
             begun[-1] = -1
         if mark[0] == _FIELD_END and begun:
             begun.pop()
+    done = 0
+    for start, end in sorted(codes):
+        if end > done:
+            start = max(start, done)
+            file.hidden[start:end] = b"\1" * (end - start)
+            done = end
 
 
 def _notes(file: WordFile) -> list[tuple[int, str]]:

@@ -8,6 +8,18 @@ from thresher.errors import UnreadableError
 MAX_TEXT_CHARACTERS = 32 * 1024 * 1024
 #: A longer run of empty cells in a row counts as one.
 MAX_EMPTY_CELLS = 16
+#: Tables in cells of tables, notes in notes: what nests deeper is no document.
+MAX_NESTING = 200
+
+
+def check_nesting(depth: int) -> None:
+    """Refuse what nests too deeply: each level copies the text of those in it.
+
+    Raises:
+        UnreadableError: more than :data:`MAX_NESTING` levels.
+    """
+    if depth > MAX_NESTING:
+        raise UnreadableError(f"its tables, text boxes or notes are nested more than {MAX_NESTING} deep")
 
 
 class Lines:
@@ -106,6 +118,7 @@ class Flow:
     def open_paragraph(self, mark: str = "") -> None:
         """Begin a paragraph; ``mark`` ("- ") leads it where it is not empty."""
         self._paragraphs.append([mark] if mark else [])
+        check_nesting(len(self._paragraphs))
 
     def close_paragraph(self) -> None:
         """End the paragraph at work."""
@@ -128,6 +141,7 @@ class Flow:
 
     def open_cell(self) -> None:
         """Begin a cell."""
+        check_nesting(len(self._cells))
         self._cells.append([])
         self._cell_notes.append([])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterable
 
@@ -17,7 +18,7 @@ def read_streams(data: bytes, names: Iterable[str], kind: str) -> dict[str, byte
         UnreadableError: a broken container.
     """
     try:
-        with olefile.OleFileIO(data) as container:
+        with olefile.OleFileIO(io.BytesIO(data)) as container:
             return {name: container.openstream(name).read() for name in names if container.exists(name)}
     except MemoryError:
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from thresher.documents.parsers.flow import Flow
+from thresher.documents.parsers.flow import Flow, check_nesting
 from thresher.documents.parsers.xml_stream import Names
 
 _VOCABULARIES = ("office", "text", "table", "style", "presentation")
@@ -133,6 +133,7 @@ class ContentReader:
 
     def _collect(self, finish: _Finish) -> None:
         """What the element at work holds goes into a flow of its own and, at its end, to ``finish``."""
+        check_nesting(len(self._apart))
         self._apart.append((self._depth, self._flow, finish))
         self._flow = Flow()
 

@@ -49,7 +49,8 @@ class _Presentation:
     def text(self) -> str:
         lines, hidden, footers = Lines(), 0, dict[str, None]()
         notes = {slide_id: number for number, slide_id, _ in self._lists.get(2, [])}
-        for count, (number, _, outline) in enumerate(self._lists.get(0, []), 1):
+        slides = {number: outline for number, _, outline in self._lists.get(0, [])}
+        for count, (number, outline) in enumerate(slides.items(), 1):
             slide = _Slide(self._data, self._object(number), outline)
             hidden += slide.hidden
             if not slide.hidden:

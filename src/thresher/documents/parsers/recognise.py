@@ -196,7 +196,7 @@ def _in_ole(data: bytes) -> str:
     import olefile  # old Office files only
 
     try:
-        with olefile.OleFileIO(data) as container:
+        with olefile.OleFileIO(BytesIO(data)) as container:
             streams = {path[0].lower() for path in container.listdir(storages=True)}
     except MemoryError:
         raise

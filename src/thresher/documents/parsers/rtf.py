@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from thresher.documents.parsers.flow import check_nesting
 from thresher.documents.parsers.rtf_text import CHARSETS, TextBuilder, codec_of
 from thresher.errors import UnreadableError
 
@@ -24,44 +25,25 @@ _BRACE = re.compile(rb"[{}]|\\bin(\d{1,10}) ?|\\.", re.S)
 _NO_TEXT = re.compile(rb"\\(?!u-?\d)[a-z]+-?\d* ?|[{};\s]")
 _SKIPPED = frozenset(
     [
-        *(
-            "colortbl",
-            "stylesheet",
-            "info",
-            "pict",
-            "nonshppict",
-            "xe",
-            "tc",
-            "rxe",
-            "filetbl",
-            "nonesttables",
-            "objdata",
-        ),
-        *("fldinst", "template", "comment", "ftnsep", "ftnsepc", "aftnsep", "aftnsepc", "ftncn", "aftncn", "private"),
+        *("aftncn", "aftnsep", "aftnsepc", "bkmkend", "bkmkstart", "colortbl", "comment"),
+        *("datafield", "fchars", "filetbl", "fldinst", "formfield", "ftncn", "ftnsep"),
+        *("ftnsepc", "generator", "info", "lchars", "listoverridetable", "listtable", "nonesttables"),
+        *("nonshppict", "objdata", "pict", "pntxta", "pntxtb", "private", "revtbl"),
+        *("rsidtbl", "rxe", "shprslt", "sp", "stylesheet", "tc", "template"),
+        *("xe"),
     ]
 )
 #: Groups marked as optional (``\*``) that hold text; all others of that kind are skipped.
-_OPTIONAL = frozenset(["annotation", "shpinst", "shptxt", "ud", "moMath", "mmath", "footnote"])
+_OPTIONAL = frozenset(["annotation", "shpinst", "shptxt", "ud", "moMath", "mmath", "footnote", "do", "dptxbxtext"])
 _HEADERS = frozenset(["header", "headerl", "headerr", "headerf"])
 _FOOTERS = frozenset(["footer", "footerl", "footerr", "footerf"])
 _NOTES = frozenset(["footnote", "annotation"])
 _BULLETS = frozenset(["pntext", "listtext"])
-_CHARACTERS = {
-    "tab": "\t",
-    "line": "\n",
-    "emdash": "—",
-    "endash": "–",
-    "bullet": "•",
-    "lquote": "‘",
-    "rquote": "’",
-    "ldblquote": "“",
-    "rdblquote": "”",
-    "emspace": " ",
-    "enspace": " ",
-    "qmspace": " ",
-    "zwj": "\u200d",
-    "zwnj": "\u200c",
-}
+_CHARACTERS = (
+    {"tab": "\t", "line": "\n", "emdash": "—", "endash": "–", "bullet": "•", "lquote": "‘", "rquote": "’"}
+    | {"ldblquote": "“", "rdblquote": "”", "emspace": " ", "enspace": " ", "qmspace": " "}
+    | {"zwj": "\u200d", "zwnj": "\u200c"}
+)
 _SYMBOLS = {b"~": "\N{NO-BREAK SPACE}", b"_": "-", b"\\": "\\", b"{": "{", b"}": "}", b"\t": "\t"}
 _PARAGRAPH_ENDS = frozenset(["par", "sect", "page", "column"])
 _CODE_PAGES = {"ansi": 1252, "mac": 10000, "pc": 437, "pca": 850}
@@ -106,6 +88,7 @@ class _Reader:
         self._default_font: int | None = None
         self._in_fonts = False
         self._builder = TextBuilder()
+        self._collecting = 0  # notes, headers and footers that are open
         self._headers: dict[str, None] = {}
         self._footers: dict[str, None] = {}
 
@@ -206,11 +189,14 @@ class _Reader:
         return True
 
     def _collect(self, finish: Callable[[str], None]) -> None:
+        self._collecting += 1
+        check_nesting(self._collecting)
         around, self._builder = self._builder, TextBuilder()
 
         def end() -> None:
             text = self._builder.text()
             self._builder = around
+            self._collecting -= 1
             finish(text)
 
         self._at_end = end
