@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -12,14 +11,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thresher.documents import ReaderPool
 from thresher.jobs import JobStore
-from thresher.pipeline.listing import Inputs, list_documents
+from thresher.pipeline.listing import Inputs, Places, list_documents
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared
 from thresher.pipeline.progress import Progress, SilentProgress
 from thresher.pipeline.setup import Workbench, workbench
-from thresher.pipeline.stages import prepared_documents
+from thresher.pipeline.stages import prepared_documents, reader_pool
 from thresher.tasks import Task
 from thresher.types import Request
 
@@ -58,7 +56,7 @@ class DryRun:
 
 
 def dry_run(
-    places: Sequence[str | os.PathLike[str]],
+    places: Places,
     task: Task,
     model: str,
     options: ClassifyOptions,
@@ -75,18 +73,16 @@ def dry_run(
     with (
         tempfile.TemporaryDirectory(prefix="thresher-dry-run-") as folder,
         JobStore.open(Path(folder)) as store,
-        workbench(task, model, inputs.places, options, None, progress) as bench,
+        workbench(task, model, inputs.names(), options, None, progress) as bench,
+        reader_pool(options) as pool,
     ):
         store.begin_run(bench.facts)
-        list_documents(store, inputs, progress, stop)
+        list_documents(store, inputs.items(pool), progress, stop)
         under_way = ContentsUnderWay(store)
-        with (
-            ReaderPool(os.cpu_count() or 1) as pool,
-            prepared_documents(
-                inputs, store, pool, bench.engine.tokenizer, bench.admission, under_way, stop,
-                batch_tokens=bench.engine.info.batch_tokens,
-            ) as queue,
-        ):  # fmt: skip
+        with prepared_documents(
+            inputs.items(pool), store, pool, bench.engine.tokenizer, bench.admission, under_way, stop,
+            batch_tokens=bench.engine.info.batch_tokens,
+        ) as queue:  # fmt: skip
             while batch := queue.get(1_000, bench.engine.info.batch_tokens):
                 for prepared in batch:
                     tally.add(prepared, bench)

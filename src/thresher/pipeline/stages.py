@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -11,13 +12,20 @@ from thresher.documents import Item, ReaderPool
 from thresher.jobs import JobStore
 from thresher.models.tokenizer import Tokenizer
 from thresher.pipeline.admission import Admission
+from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared, Preparing
 from thresher.pipeline.queues import StageStoppedError, WeightedQueue
 from thresher.pipeline.reading import ReadDocument, Reading
 
+_MOST_READERS = 8
 _TEXTS_CAPACITY_CHARACTERS = 16 * 1024 * 1024
 #: Tokens that wait for the engine: two of its batches, and never more than this (a token takes 4 bytes).
 _LARGEST_TOKENS_CAPACITY = 2_000_000
+
+
+def reader_pool(options: ClassifyOptions) -> ReaderPool:
+    """The parsers' processes, as many as there are cores, and no more than 8; they start with the first file."""
+    return ReaderPool(max(1, min(_MOST_READERS, os.cpu_count() or 1)), ocr=options.ocr)
 
 
 @contextlib.contextmanager
