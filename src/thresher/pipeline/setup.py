@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from thresher.documents import PARSER_VERSION
+from thresher.documents import parser_version
 from thresher.engines import Engine, EngineOptions, choose_engine, open_engine
 from thresher.jobs import RunFacts
 from thresher.models import Model, ModelFacts, open_model, resolve
@@ -103,7 +103,7 @@ def _run_facts(task: Task, engine: Engine, inputs: Sequence[str], options: Class
         precision=info.precision,
         context_tokens=info.largest_request_tokens,
         long_policy=options.long_policy,
-        parser_version=PARSER_VERSION,
+        parser_version=parser_version(ocr=options.ocr),
         inputs=tuple(inputs),
         labels={question.name: question.label_names for question in task.questions},
         kinds={question.name: question.kind for question in task.questions},
