@@ -14,6 +14,7 @@ from typing import Any
 from tests.models.test_chat_template import GEMMA
 from tests.pipeline.killed_run import BATCH_REQUESTS
 from tests.support.batches import mixed_requests, write_batch
+from thresher.documents import ReaderPool
 from thresher.jobs import JobView
 from thresher.models import open_model, resolve
 from thresher.models.chat_template import ChatTemplate
@@ -132,8 +133,9 @@ def test_members_of_a_group_are_read_after_each_other(tmp_path: Path) -> None:
     batch = write_batch(tmp_path / "batch.jsonl", [*mixed_requests(30), "{broken"])
     inputs = BatchInputs([batch], ClassifyOptions())
     inputs.check()
-    listed = [item.document_id for item in inputs]
-    read = [item.document_id for item in inputs.in_reading_order()]
+    with ReaderPool(1) as pool:
+        listed = [item.document_id for item in inputs.items(pool)]
+        read = [item.document_id for item in inputs.items_to_read(pool)]
     assert sorted(read) == sorted(listed)
     assert listed[:3] == ["kind-0", "money-1", "urgent-2"]
     kinds = [document_id.partition("-")[0] for document_id in read]

@@ -31,7 +31,8 @@ def command(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Files, folders, globs; .jsonl and .csv named here are tables. Batch JSONL brings its own labels.",
+            help="Files, folders, globs; .jsonl, .csv and .parquet named here are tables. Batch JSONL brings its own "
+            "labels.",
         ),
     ],
     model: Annotated[
@@ -71,6 +72,12 @@ def command(
     gold_column: Annotated[
         str | None, typer.Option(metavar="C", help="Table column with right labels, kept beside the predictions.")
     ] = None,
+    attachments: Annotated[
+        bool, typer.Option("--attachments", help="Attachments of mails are documents of their own, too.")
+    ] = False,
+    ocr: Annotated[
+        bool, typer.Option("--ocr", help="Read scanned PDFs and pictures, too (slow; needs thresher[ocr]).")
+    ] = False,
     context: Annotated[
         int | None,
         typer.Option(
@@ -124,8 +131,8 @@ def command(
     with variables_named(invocation):
         options = ClassifyOptions(
             engine=engine, job=job, text_column=text_column, id_column=id_column, gold_column=gold_column,
-            context_tokens=context, long_policy=long, limit=limit, retry_failed=retry_failed,
-            store_text=not no_store_text, threads=threads, device=device,
+            attachments=attachments, ocr=ocr, context_tokens=context, long_policy=long, limit=limit,
+            retry_failed=retry_failed, store_text=not no_store_text, threads=threads, device=device,
         )  # fmt: skip
         chosen = _task(task, labels)
         exclude = [] if out is None else [out]

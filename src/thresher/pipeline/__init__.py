@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from thresher.documents import is_frame, open_frame
+from thresher.errors import UsageError
 from thresher.pipeline.admission import LONG_POLICIES, LongPolicy
 from thresher.pipeline.dry_run import DryRun, dry_run
 from thresher.pipeline.options import ClassifyOptions
@@ -36,7 +38,7 @@ __all__ = [
 
 
 def classify(
-    inputs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    inputs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | object,
     task: Task | None = None,
     *,
     model: str | os.PathLike[str],
@@ -46,6 +48,8 @@ def classify(
     text_column: str | None = None,
     id_column: str | None = None,
     gold_column: str | None = None,
+    attachments: bool = False,
+    ocr: bool = False,
     context: int | None = None,
     long: LongPolicy = "head-tail",
     limit: int | None = None,
@@ -58,7 +62,10 @@ def classify(
     """Give every document its label and its probability, durably.
 
     Args:
-        inputs: files, folders, globs and tables (``.jsonl``, ``.csv``).
+        inputs: files, folders, globs and tables (``.jsonl``, ``.csv``, ``.parquet``). Or one table in memory: a
+            pandas ``DataFrame``, a pyarrow ``Table`` or ``RecordBatchReader``, a Hugging Face ``Dataset``, or
+            anything that offers an Arrow stream (``__arrow_c_stream__``); its documents are called ``DataFrame:1``
+            and so on where no column has their ids.
         task: what to ask; None for batch files (OpenAI batch JSONL), which bring their own prompts and labels.
         model: ``"demo"``, a ``.gguf`` file, or ``"owner/repo[:QUANT]"`` on the hub.
         engine: a name that ``thresher engines`` lists, or ``"auto"``.
@@ -67,6 +74,8 @@ def classify(
         text_column: the column of a table that holds the text.
         id_column: the column of a table that holds the documents' ids.
         gold_column: the column of a table that holds the right labels; kept beside the predictions.
+        attachments: attachments of mails are documents of their own, too.
+        ocr: read scanned PDFs and pictures by optical character recognition (needs ``thresher[ocr]``).
         context: the largest prompt in tokens; the default is the model's own, cut to what the memory allows.
         long: what to do with longer documents: ``"head-tail"``, ``"head"``, ``"windows"`` or ``"skip"``.
         limit: only the first so many documents.
@@ -90,6 +99,8 @@ def classify(
         text_column=text_column,
         id_column=id_column,
         gold_column=gold_column,
+        attachments=attachments,
+        ocr=ocr,
         context_tokens=context,
         long_policy=long,
         limit=limit,
@@ -98,5 +109,18 @@ def classify(
         threads=threads,
         device=device,
     )
-    places = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
-    return run_classify(places, task, os.fspath(model), options, progress=progress)
+    if is_frame(inputs):
+        with open_frame(inputs) as frame:
+            return run_classify(frame, task, os.fspath(model), options, progress=progress)
+    return run_classify(_places(inputs), task, os.fspath(model), options, progress=progress)
+
+
+def _places(inputs: object) -> Sequence[str | os.PathLike[str]]:
+    places = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
+    if not isinstance(places, Iterable) or isinstance(places, Mapping):
+        raise UsageError(f"inputs is a {type(inputs).__name__}; give paths or a table such as a DataFrame")
+    listed = list(places)
+    for place in listed:
+        if not isinstance(place, (str, os.PathLike)):
+            raise UsageError(f"an input is a {type(place).__name__}; give paths, or one table by itself")
+    return listed

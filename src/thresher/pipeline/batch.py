@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from thresher.documents import Item, batch_items
+from thresher.documents import Item, ReaderPool, batch_items
 from thresher.errors import InputError, ModelFormatError, TaskError, UsageError
 from thresher.pipeline.asking import Ask, AskingOptions, Assignment, Place
 from thresher.pipeline.options import ClassifyOptions
@@ -46,13 +46,17 @@ class BatchInputs:
         column = next((flag for flag, value in {**given, "--gold-column": options.gold_column}.items() if value), None)
         if column is not None:
             raise UsageError(f"{files[0]} is a batch file, whose lines have no columns; leave out {column}")
-        self.places = tuple(map(str, files))
         self.sharing = Sharing()
         self.notices: tuple[str, ...] = ()
         self._files = files
         self._limit = options.limit
 
-    def __iter__(self) -> Iterator[Item]:
+    def names(self) -> tuple[str, ...]:
+        """What the record of the run and the job's default folder call the inputs."""
+        return tuple(map(str, self._files))
+
+    def items(self, _: ReaderPool) -> Iterator[Item]:
+        """The requests, in the order of the files."""
         return self._items(RequestReader())
 
     def _items(self, reader: RequestReader) -> Iterator[Item]:
@@ -74,9 +78,9 @@ class BatchInputs:
                 f"sampling and thinking: {', '.join(sorted(reader.ignored))}",
             )
 
-    def in_reading_order(self) -> Iterator[Item]:
+    def items_to_read(self, pool: ReaderPool) -> Iterator[Item]:
         """As they are to be read: members of a group follow each other, so that what they share is read once."""
-        for chunk in _chunks(iter(self)):
+        for chunk in _chunks(self.items(pool)):
             ranks: dict[Group | None, int] = {}
             order = [ranks.setdefault(self._group(item), len(ranks)) for item in chunk]
             yield from (chunk[place] for place in sorted(range(len(chunk)), key=order.__getitem__))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -12,16 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thresher.documents import ReaderPool
 from thresher.jobs import JobStore
-from thresher.pipeline.listing import list_documents
+from thresher.pipeline.listing import Places, list_documents
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared
 from thresher.pipeline.progress import Progress, SilentProgress
-from thresher.pipeline.room import reader_count
 from thresher.pipeline.setup import Workbench, workbench
 from thresher.pipeline.stage_times import StageTime, StageTimes
-from thresher.pipeline.stages import prepared_documents
+from thresher.pipeline.stages import prepared_documents, reader_pool
 from thresher.pipeline.subject import open_subject
 from thresher.pipeline.summary import as_json
 from thresher.tasks import Task
@@ -63,7 +60,7 @@ class DryRun:
 
 
 def dry_run(
-    places: Sequence[str | os.PathLike[str]],
+    places: Places,
     task: Task | None,
     model: str,
     options: ClassifyOptions,
@@ -82,18 +79,16 @@ def dry_run(
         tempfile.TemporaryDirectory(prefix="thresher-dry-run-") as folder,
         JobStore.open(Path(folder)) as store,
         workbench(subject, model, options, None, progress) as bench,
+        reader_pool(options) as pool,
     ):
         store.begin_run(bench.facts)
         with times.busy("listing"):
-            list_documents(store, subject.inputs, progress, stop)
+            list_documents(store, subject.inputs.items(pool), progress, stop)
         under_way = ContentsUnderWay(store)
-        with (
-            ReaderPool(reader_count()) as pool,
-            prepared_documents(
-                subject.inputs.in_reading_order(), store, pool, bench.engine.tokenizer, bench.asking, under_way, times,
-                stop, batch_tokens=bench.engine.info.batch_tokens,
-            ) as queue,
-        ):  # fmt: skip
+        with prepared_documents(
+            subject.inputs.items_to_read(pool), store, pool, bench.engine.tokenizer, bench.asking, under_way, times,
+            stop, batch_tokens=bench.engine.info.batch_tokens,
+        ) as queue:  # fmt: skip
             while batch := queue.get(1_000, bench.engine.info.batch_tokens):
                 for prepared in batch:
                     tally.add(prepared)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from thresher.documents import check_ocr
 from thresher.errors import UsageError
 from thresher.pipeline.admission import LONG_POLICIES, LongPolicy
 
@@ -30,6 +31,8 @@ class ClassifyOptions:
     text_column: str | None = None
     id_column: str | None = None
     gold_column: str | None = None
+    attachments: bool = False
+    ocr: bool = False
     context_tokens: int | None = None
     long_policy: LongPolicy = "head-tail"
     limit: int | None = None
@@ -41,6 +44,8 @@ class ClassifyOptions:
     def __post_init__(self) -> None:
         if self.long_policy not in LONG_POLICIES:
             raise UsageError(f"--long is {self.long_policy!r}; use one of {', '.join(LONG_POLICIES)}")
+        if self.ocr:
+            check_ocr()
         _check_at_least("--limit", self.limit, 1)
         _check_at_least("--threads", self.threads, 1)
         _check_at_least("--context", self.context_tokens, _SMALLEST_CONTEXT_TOKENS)

@@ -79,7 +79,7 @@ class Reading:
             read = ReadDocument(document_id=item.document_id, unreadable_reason=item.problem)
             self._under_way.append((item, read))
         elif item.path is not None:
-            self._under_way.append((item, self._pool.submit(item.path)))
+            self._under_way.append((item, self._pool.submit(item.path, item.address)))
         else:
             self._under_way.append((item, _read_row(item)))
 

@@ -16,8 +16,8 @@ from thresher.jobs import JobStore
 
 #: The write-ahead log and the tables' first pages.
 _JOB_BYTES = 2 * 1024**2
-#: Of the listing, and of one question's result with few labels.
-_DOCUMENT_BYTES, _RESULT_BYTES = 150, 150
+#: One question's result with few labels; the listing is on the disk already.
+_RESULT_BYTES = 150
 #: zlib keeps 0.35 to 0.45 of prose, and logs and duplicates shrink further.
 _STORED_SHARE_OF_TEXT = 0.2
 #: A worker holds the ends of two pipes; while it starts, also their other ends, a pipe for its errors and a file.
@@ -41,9 +41,7 @@ def check_room(store: JobStore, questions: int, *, store_text: bool) -> None:
     left = store.left_to_do()
     if not left.documents:
         return
-    _check_disk(
-        store, left.documents * (_DOCUMENT_BYTES + questions * _RESULT_BYTES), left.text_bytes if store_text else 0
-    )
+    _check_disk(store, left.documents * questions * _RESULT_BYTES, left.text_bytes if store_text else 0)
     _check_handles()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -12,15 +11,15 @@ from thresher.documents import ReaderPool
 from thresher.jobs import JobCounts, JobStore, JobView, RunFacts
 from thresher.pipeline.batch import BatchInputs
 from thresher.pipeline.interrupts import stop_on_interrupt
-from thresher.pipeline.listing import Inputs, list_documents
+from thresher.pipeline.listing import Inputs, Places, list_documents
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay
 from thresher.pipeline.progress import Progress, ProgressState, SilentProgress
-from thresher.pipeline.room import check_room, reader_count
+from thresher.pipeline.room import check_room
 from thresher.pipeline.scoring import Scoring, ScoringCounts
 from thresher.pipeline.setup import Workbench, workbench
 from thresher.pipeline.stage_times import StageTimes
-from thresher.pipeline.stages import prepared_documents
+from thresher.pipeline.stages import prepared_documents, reader_pool
 from thresher.pipeline.subject import open_subject
 from thresher.pipeline.summary import RunSummary
 from thresher.tasks import Task
@@ -43,7 +42,7 @@ class Run:
 
 
 def run_classify(
-    places: Sequence[str | os.PathLike[str]],
+    places: Places,
     task: Task | None,
     model: str,
     options: ClassifyOptions,
@@ -95,13 +94,13 @@ class _Pass:
             self._progress.message(f"{count} failures are tried again")
 
     def run(self) -> Run:
-        with stop_on_interrupt(self._stop, self._progress.message):
+        with stop_on_interrupt(self._stop, self._progress.message), reader_pool(self._options) as pool:
             with self._times.busy("listing"):
-                list_documents(self._store, self._inputs, self._progress, self._stop)
+                list_documents(self._store, self._inputs.items(pool), self._progress, self._stop)
             before = self._counts()
             self._times.add("listing", documents=before.documents)
             check_room(self._store, len(self._bench.facts.questions), store_text=self._options.store_text)
-            counts = self._score(before)
+            counts = self._score(before, pool)
             interrupted = self._stop.is_set()
             after = self._counts()
             if after.left and not interrupted:
@@ -109,16 +108,13 @@ class _Pass:
                 after = self._counts()
         return Run(self._store.folder, self._summary(before, after, counts, interrupted=interrupted))
 
-    def _score(self, before: JobCounts) -> ScoringCounts:
+    def _score(self, before: JobCounts, pool: ReaderPool) -> ScoringCounts:
         under_way = ContentsUnderWay(self._store)
         engine, asking = self._bench.engine, self._bench.asking
-        with (
-            ReaderPool(reader_count()) as pool,
-            prepared_documents(
-                self._inputs.in_reading_order(), self._store, pool, engine.tokenizer, asking, under_way, self._times,
-                self._stop, batch_tokens=engine.info.batch_tokens,
-            ) as prepared,
-        ):  # fmt: skip
+        with prepared_documents(
+            self._inputs.items_to_read(pool), self._store, pool, engine.tokenizer, asking, under_way, self._times,
+            self._stop, batch_tokens=engine.info.batch_tokens,
+        ) as prepared:  # fmt: skip
             scoring = Scoring(
                 prepared, engine, self._bench.facts.questions, self._store, under_way, self._times,
                 store_text=self._options.store_text, should_stop=self._stop.is_set,

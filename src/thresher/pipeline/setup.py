@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from thresher.documents import PARSER_VERSION
+from thresher.documents import parser_version
 from thresher.engines import Engine, EngineOptions, choose_engine, open_engine
 from thresher.jobs import RunFacts
 from thresher.models import Model, ModelFacts, open_model, resolve
@@ -55,7 +55,7 @@ def workbench(
         yield Workbench(
             engine=engine,
             asking=asking,
-            facts=_run_facts(subject.assignment, engine, subject.inputs.places, options),
+            facts=_run_facts(subject.assignment, engine, subject.inputs.names(), options),
             load_seconds=time.monotonic() - start,
         )
 
@@ -106,7 +106,7 @@ def _run_facts(assignment: Assignment, engine: Engine, inputs: Sequence[str], op
         precision=info.precision,
         context_tokens=info.largest_request_tokens,
         long_policy=options.long_policy,
-        parser_version=PARSER_VERSION,
+        parser_version=parser_version(ocr=options.ocr),
         inputs=tuple(inputs),
         labels=assignment.labels,
         kinds=assignment.kinds,

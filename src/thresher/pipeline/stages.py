@@ -11,14 +11,21 @@ from thresher.documents import Item, ReaderPool
 from thresher.jobs import JobStore
 from thresher.models.tokenizer import Tokenizer
 from thresher.pipeline.asking import Asking
+from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared, Preparing
 from thresher.pipeline.queues import StageStoppedError, WeightedQueue
 from thresher.pipeline.reading import ReadDocument, Reading
+from thresher.pipeline.room import reader_count
 from thresher.pipeline.stage_times import StageTimes
 
 _TEXTS_CAPACITY_CHARACTERS = 16 * 1024 * 1024
 #: Tokens that wait for the engine: two of its batches, and never more than this (a token takes 4 bytes).
 _LARGEST_TOKENS_CAPACITY = 2_000_000
+
+
+def reader_pool(options: ClassifyOptions) -> ReaderPool:
+    """The parsers' processes, as many as there are cores, and no more than 8; they start with the first file."""
+    return ReaderPool(reader_count(), ocr=options.ocr)
 
 
 @contextlib.contextmanager

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from thresher.documents import batch_files
+from thresher.documents import Frame, batch_files
 from thresher.errors import UsageError
 from thresher.pipeline.asking import Asking, AskingOptions, Assignment, TaskAsking, task_assignment
 from thresher.pipeline.batch import BATCH_ASSIGNMENT, BatchAsking, BatchInputs
-from thresher.pipeline.listing import Inputs
+from thresher.pipeline.listing import Inputs, Places
 from thresher.pipeline.options import ClassifyOptions, default_job_folder
 from thresher.tasks import Task
 
@@ -64,7 +63,7 @@ class BatchSubject:
 
 
 def open_subject(
-    places: Sequence[str | os.PathLike[str]], task: Task | None, options: ClassifyOptions, exclude: Sequence[Path]
+    places: Places, task: Task | None, options: ClassifyOptions, exclude: Sequence[Path]
 ) -> tuple[Subject, Path]:
     """What a run over ``places`` is about, its inputs checked, and the folder of its job.
 
@@ -72,19 +71,22 @@ def open_subject(
         UsageError: there is no task and the inputs bring none, or there are both.
         InputError: an input is wrong, or there is no document.
     """
-    batches = batch_files(places)
+    batches = [] if isinstance(places, Frame) else batch_files(places)
     if batches and task is not None:
         raise UsageError(
             f"{batches[0]} is a batch file, which brings its own prompts and labels; leave out --task and --labels"
         )
     if not batches and task is None:
         raise UsageError("give either --task FILE or --labels a,b,c")
-    assignment = BATCH_ASSIGNMENT if task is None else task_assignment(task)
-    folder = options.job or default_job_folder(places, assignment.name, assignment.fingerprint)
-    subject: Subject
     if task is None:
-        subject = BatchSubject(BatchInputs(batches, options))
-    else:
-        subject = TaskSubject(Inputs(places, options, [folder, *exclude]), task)
-    subject.inputs.check()
-    return subject, folder
+        requests = BatchInputs(batches, options)
+        requests.check()
+        return BatchSubject(requests), _folder(options, requests.names(), BATCH_ASSIGNMENT)
+    folder = _folder(options, Inputs(places, options).names(), task_assignment(task))
+    inputs = Inputs(places, options, [folder, *exclude])
+    inputs.check()
+    return TaskSubject(inputs, task), folder
+
+
+def _folder(options: ClassifyOptions, names: Sequence[str], assignment: Assignment) -> Path:
+    return options.job or default_job_folder(names, assignment.name, assignment.fingerprint)

@@ -9,10 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from thresher.documents.reading.framing import Decoder, FramingError, encode
 from thresher.documents.reading.pipes import open_pipes
@@ -31,11 +31,17 @@ class WorkerTimeoutError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadLimits:
-    """What one document may cost."""
+    """What one document may cost, and whether it may be put through OCR."""
 
     timeout_s: float = 30.0
     memory_limit_bytes: int = 1024**3
     file_limit_bytes: int = 512 * 1024**2
+    ocr: bool = False
+
+    @classmethod
+    def for_ocr(cls) -> Self:
+        """Limits for pages of pictures: seconds a page, and models that take 1 GiB of address space alone."""
+        return cls(timeout_s=300.0, memory_limit_bytes=4 * 1024**3, ocr=True)
 
 
 def worker_command() -> list[str]:
@@ -76,9 +82,9 @@ class WorkerProcess:
                 said = errors.read()[-2000:].decode("utf-8", "replace").strip()
                 raise ThresherError(f"the document reader did not start ({error}): {said or 'no message'}") from error
 
-    def request(self, path: str) -> None:
+    def request(self, request: Mapping[str, Any]) -> None:
         """Ask for a document; answers come in the order of the requests."""
-        self._send({"path": path})
+        self._send(request)
 
     def answer(self, deadline: float) -> tuple[dict[str, Any], bytes]:
         """The next answer: header and text.
@@ -102,7 +108,7 @@ class WorkerProcess:
         """End the process from another thread; the thread that reads from it will see it die."""
         self._process.kill()
 
-    def _send(self, header: dict[str, Any]) -> None:
+    def _send(self, header: Mapping[str, Any]) -> None:
         self._pipes.send(encode(header))
 
     def _message(self, deadline: float) -> tuple[dict[str, Any], bytes]:

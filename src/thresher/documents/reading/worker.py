@@ -6,18 +6,19 @@ Ctrl-C to the parent.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 import os
 import signal
 import time
-from collections.abc import Callable
-from pathlib import PurePath
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from thresher.documents.files import read_bytes
 from thresher.documents.parsers import parse
 from thresher.documents.parsers.recognise import recognise
 from thresher.documents.reading.framing import encode, read_message
+from thresher.documents.reading.mails import MailFiles
 from thresher.documents.reading.self_limits import end_with, limit_memory, peak_bytes, set_alarm
 from thresher.errors import UnreadableError
 
@@ -29,18 +30,18 @@ _ALARM_GRACE_S = 10
 ParseDocument = Callable[[bytes, str], tuple[str, str]]
 
 
-def parse_document(data: bytes, name: str) -> tuple[str, str]:
+def parse_document(data: bytes, name: str, *, ocr: bool = False) -> tuple[str, str]:
     """Media type and text of a file's bytes.
 
     Raises:
         UnreadableError: the reason for there being no text.
     """
-    media_type = recognise(data, name)
-    return media_type, parse(data, media_type, name)
+    media_type = recognise(data, name, ocr=ocr)
+    return media_type, parse(data, media_type, name, ocr=ocr)
 
 
-def main(parse_document: ParseDocument = parse_document) -> None:
-    """Serve the pool until it hangs up. ``parse_document`` is replaced in tests only."""
+def main(parse_as: ParseDocument | None = None) -> None:
+    """Serve the pool until it hangs up. ``parse_as`` stands for :func:`parse_document` in tests."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
@@ -52,7 +53,7 @@ def main(parse_document: ParseDocument = parse_document) -> None:
     answers.write(encode({"ready": True}))
     answers.flush()
     _silence()
-    _serve(requests, answers, settings, parse_document)
+    _serve(requests, answers, settings, parse_as or functools.partial(parse_document, ocr=settings["ocr"]))
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO, settings: dict[str, Any], parse_document: ParseDocument) -> None:
@@ -61,7 +62,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO, settings: dict[str, Any], pars
     served = 0
     while (request := read_message(requests)) is not None:
         set_alarm(alarm_s)
-        header, body = reader.read(request["path"])
+        header, body = reader.answer(request)
         set_alarm(0)
         served += 1
         header["retire"] = served >= DOCUMENTS_PER_WORKER or reader.has_grown()
@@ -70,24 +71,21 @@ def _serve(requests: BinaryIO, answers: BinaryIO, settings: dict[str, Any], pars
 
 
 class _Reader:
-    """Reads one file at a time and tells how it went."""
+    """Answers one request at a time and tells how it went."""
 
     def __init__(self, file_limit_bytes: int, memory_limit_bytes: int, parse_document: ParseDocument) -> None:
-        self._file_limit_bytes = file_limit_bytes
+        self._files = MailFiles(file_limit_bytes)
         self._memory_limit_bytes = memory_limit_bytes
         self._parse_document = parse_document
         self._peak_limit_bytes = peak_bytes() + memory_limit_bytes // 4
 
-    def read(self, path: str) -> tuple[dict[str, Any], bytes]:
-        """Header and body (the text) of the answer."""
+    def answer(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """Header and body of the answer: a document's text, or with ``list`` the attachments of a mail."""
         started = time.perf_counter()
         header: dict[str, Any] = {"sha256": None, "media_type": None, "reason": None}
         body = b""
         try:
-            data = read_bytes(os.fsencode(path), self._file_limit_bytes)
-            header["sha256"] = hashlib.sha256(data).hexdigest()
-            header["media_type"], text = self._parse_document(data, PurePath(path).name)
-            body = text.encode()
+            body = self._list(request["path"]) if request.get("list") else self._read(request, header)
         except UnreadableError as error:
             header["reason"] = str(error)
         except MemoryError:
@@ -98,6 +96,16 @@ class _Reader:
             header["reason"] = f"the parser failed: {type(error).__name__}: {error}"
         header["seconds"] = time.perf_counter() - started
         return header, body
+
+    def _read(self, request: Mapping[str, Any], header: dict[str, Any]) -> bytes:
+        data, name = self._files.read(os.fsencode(request["path"]), request.get("address") or ())
+        header["sha256"] = hashlib.sha256(data).hexdigest()
+        header["media_type"], text = self._parse_document(data, name)
+        return text.encode()
+
+    def _list(self, path: str) -> bytes:
+        entries = self._files.attachments(os.fsencode(path))
+        return json.dumps([[entry.address, entry.name, entry.size_bytes, entry.problem] for entry in entries]).encode()
 
     def has_grown(self) -> bool:
         """Whether this process has once held much more than at its start."""
