@@ -84,6 +84,11 @@ def choose_engine(name: str, model: ModelFiles | Model) -> tuple[str, str]:  # n
     raise EngineUnavailableError(f"no engine can run here: {'; '.join(problems)}")
 
 
+def engine_names() -> tuple[str, ...]:
+    """What ``open_engine`` takes as a name; imports none of them."""
+    return (AUTO, *ENGINES)
+
+
 def availability() -> list[Availability]:
     """Every engine, and whether it can run on this machine."""
     return [probe(name) for name in ENGINES]

@@ -63,12 +63,23 @@ def _give_usual_permissions(file: Path) -> None:
 
 
 def _move(temporary: Path, file: Path, *, overwrite: bool) -> None:
-    with temporary.open("rb") as stream:
+    with temporary.open("r+b") as stream:  # Windows flushes only what may be written
         os.fsync(stream.fileno())
     if overwrite:
         temporary.replace(file)
         return
     try:
-        os.link(temporary, file)  # fails where the file has come into being meanwhile
+        _put_new(temporary, file)
     except FileExistsError as error:
         raise UsageError(f"{file} exists already; add --overwrite to replace it, or choose another name") from error
+
+
+def _put_new(temporary: Path, file: Path) -> None:
+    """Raise ``FileExistsError`` where the file has come into being meanwhile."""
+    try:
+        os.link(temporary, file)
+    except FileExistsError:
+        raise
+    except (OSError, AttributeError):  # a file system without hard links
+        file.open("xb").close()
+        temporary.replace(file)

@@ -60,6 +60,14 @@ class ListedDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftToDo:
+    """What a run has before it."""
+
+    documents: int
+    text_bytes: int  # of those documents whose size is that of their text: table rows and plain text files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentState:
     """What the store already knows of a listed document."""
 

@@ -23,11 +23,13 @@ from typing import Any, Self
 
 from thresher.errors import InputError
 from thresher.jobs.location import connect, prepare_folder, translated_errors, writer_lock
-from thresher.jobs.records import Commit, DocumentState, ListedDocument, Result, RunFacts
+from thresher.jobs.records import Commit, DocumentState, LeftToDo, ListedDocument, Result, RunFacts
 from thresher.types import FAILURE_STATUSES
 
 _LISTING_BATCH = 2_000
 _VANISHED = "the document was listed and then was gone before it could be read"
+#: Files whose size is the size of their text. Of others, a PDF say, it tells nothing.
+_PLAIN_TEXT = (".txt", ".md", ".log", ".csv", ".jsonl", ".json", ".tex", ".rst")
 _RESULT_COLUMNS = (
     "run_id, content_sha256, question, status, label, probability, probabilities, label_mass, expected, "
     "document_tokens, truncated_tokens, error"
@@ -192,6 +194,21 @@ class JobStore:
             )
             for row in rows
         }
+
+    def left_to_do(self) -> LeftToDo:
+        """The documents of the present listing that have no row yet."""
+        plain = " OR ".join(f"d.source LIKE '%{suffix}'" for suffix in _PLAIN_TEXT)
+        rows = self._query(
+            f"""
+            SELECT COUNT(*), COALESCE(SUM(CASE WHEN d.content_sha256 IS NOT NULL OR {plain} THEN d.size_bytes END), 0)
+            FROM documents AS d
+            WHERE d.run_id = ? AND d.listing = ? AND d.unreadable_reason IS NULL AND NOT EXISTS (
+                SELECT 1 FROM results AS r WHERE r.run_id = d.run_id AND r.content_sha256 = d.content_sha256)
+            """,
+            self._run_id,
+            self._listing,
+        )
+        return LeftToDo(documents=rows[0][0], text_bytes=rows[0][1])
 
     def scored_contents(self, content_hashes: Sequence[str]) -> set[str]:
         """Those contents (SHA-256 in hex) that have a stored result in this run."""

@@ -13,7 +13,9 @@ from thresher.pipeline.dry_run import DryRun, dry_run
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.progress import Progress, ProgressState
 from thresher.pipeline.run import Run, run_classify
+from thresher.pipeline.stage_times import StageTime
 from thresher.pipeline.summary import RunSummary
+from thresher.pipeline.texts import classify_texts, close_engine, text_labelling
 from thresher.tasks import Task
 
 __all__ = [
@@ -25,9 +27,13 @@ __all__ = [
     "ProgressState",
     "Run",
     "RunSummary",
+    "StageTime",
     "classify",
+    "classify_texts",
+    "close_engine",
     "dry_run",
     "run_classify",
+    "text_labelling",
 ]
 
 

@@ -6,8 +6,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared
 from thresher.pipeline.progress import Progress, SilentProgress
 from thresher.pipeline.setup import Workbench, workbench
+from thresher.pipeline.stage_times import StageTime, StageTimes
 from thresher.pipeline.stages import prepared_documents, reader_pool
+from thresher.pipeline.summary import as_json
 from thresher.tasks import Task
 from thresher.types import Request
 
@@ -49,10 +51,11 @@ class DryRun:
     sampled_tokens: int
     tokens_per_second: float | None
     expected_seconds: float | None
+    stages: Mapping[str, StageTime]
 
-    def to_json(self) -> dict[str, Any]:
-        """The fields as a JSON object, unrounded."""
-        return asdict(self)
+    def to_json(self, *, with_stages: bool = False) -> dict[str, Any]:
+        """The fields as a JSON object, unrounded; ``stages`` only if asked for."""
+        return as_json(self, with_stages=with_stages)
 
 
 def dry_run(
@@ -70,6 +73,8 @@ def dry_run(
     inputs.check()
     tally = _Tally()
     stop = threading.Event()
+    times = StageTimes()
+    start = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="thresher-dry-run-") as folder,
         JobStore.open(Path(folder)) as store,
@@ -77,16 +82,18 @@ def dry_run(
         reader_pool(options) as pool,
     ):
         store.begin_run(bench.facts)
-        list_documents(store, inputs.items(pool), progress, stop)
+        with times.busy("listing"):
+            list_documents(store, inputs.items(pool), progress, stop)
         under_way = ContentsUnderWay(store)
         with prepared_documents(
-            inputs.items(pool), store, pool, bench.engine.tokenizer, bench.admission, under_way, stop,
+            inputs.items(pool), store, pool, bench.admission, under_way, times, stop,
             batch_tokens=bench.engine.info.batch_tokens,
         ) as queue:  # fmt: skip
             while batch := queue.get(1_000, bench.engine.info.batch_tokens):
                 for prepared in batch:
                     tally.add(prepared, bench)
-        return tally.report(bench, options)
+        stages = times.report(time.monotonic() - start)
+        return tally.report(bench, options, stages)
 
 
 class _Tally:
@@ -124,7 +131,7 @@ class _Tally:
         if len(self._too_long) > _LONGEST_NAMED:
             del self._too_long[min(self._too_long, key=self._too_long.__getitem__)]
 
-    def report(self, bench: Workbench, options: ClassifyOptions) -> DryRun:
+    def report(self, bench: Workbench, options: ClassifyOptions, stages: Mapping[str, StageTime]) -> DryRun:
         prefix_tokens = len(bench.task_prompt.prompt.prefix_tokens)
         suffix_tokens = sum(len(question.suffix_tokens) for question in bench.task_prompt.prompt.questions)
         prompt_tokens = prefix_tokens + self._counts["window_tokens"] + suffix_tokens * self._counts["windows"]
@@ -149,6 +156,7 @@ class _Tally:
             sampled_tokens=sampled_tokens,
             tokens_per_second=rate,
             expected_seconds=None if rate is None else prompt_tokens / rate,
+            stages=stages,
         )
 
     def _measure(self, bench: Workbench) -> tuple[int, float | None]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import threading
-from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thresher.jobs import DocumentRead, JobStore
-from thresher.models.tokenizer import Tokenizer
-from thresher.pipeline.admission import Admission
+from thresher.pipeline.admission import Admission, Admitted
 from thresher.pipeline.queues import WeightedQueue
 from thresher.pipeline.reading import ReadDocument
-from thresher.tasks import document_text
+from thresher.pipeline.stage_times import StageTimes
 from thresher.types import Failure
 
 _BATCH_DOCUMENTS = 256
@@ -68,16 +66,16 @@ class Preparing:
         self,
         source: WeightedQueue[ReadDocument],
         target: WeightedQueue[Prepared],
-        tokenizer: Tokenizer,
         admission: Admission,
         under_way: ContentsUnderWay,
+        times: StageTimes,
         should_stop: Callable[[], bool],
     ) -> None:
         self._source = source
         self._target = target
-        self._tokenizer = tokenizer
         self._admission = admission
         self._under_way = under_way
+        self._times = times
         self._should_stop = should_stop
 
     def run(self) -> None:
@@ -85,34 +83,37 @@ class Preparing:
         while batch := self._source.get(_BATCH_DOCUMENTS, _BATCH_CHARACTERS):
             if self._should_stop():
                 return
-            for prepared in self._prepare(batch):
+            with self._times.busy("tokenizing"):
+                ready = self._prepare(batch)
+            tokens = sum(prepared.document_tokens for prepared in ready)
+            self._times.add("tokenizing", documents=len(ready), tokens=tokens)
+            for prepared in ready:
                 self._target.put(prepared, sum(map(len, prepared.windows)) + _WEIGHT_OF_A_DOCUMENT)
 
     def _prepare(self, batch: Sequence[ReadDocument]) -> list[Prepared]:
         readable = [document for document in batch if document.unreadable_reason is None]
         claims = self._under_way.claim([document.content_sha256 or "" for document in readable])
         fresh = [document for document, claimed in zip(readable, claims, strict=True) if claimed]
-        texts = [document_text(document.text or "") for document in fresh]
-        # arrays, because lists of millions of numbers keep the garbage collector busy
-        encoded = (array("i", tokens) for tokens in self._tokenizer.encode_batch(texts))
-        tokens = dict(zip(map(id, fresh), encoded, strict=True))
-        return [self._prepare_one(document, tokens.get(id(document))) for document in batch]
+        admitted = self._admission.admit_texts([document.text or "" for document in fresh])
+        of_fresh = dict(zip(map(id, fresh), admitted, strict=True))
+        return [_prepared(document, of_fresh.get(id(document))) for document in batch]
 
-    def _prepare_one(self, document: ReadDocument, tokens: Sequence[int] | None) -> Prepared:
-        read = DocumentRead(
-            document_id=document.document_id,
-            content_sha256=document.content_sha256,
-            unreadable_reason=document.unreadable_reason,
-        )
-        if tokens is None:
-            return Prepared(read=read)
-        admitted = self._admission.admit(tokens)
-        if isinstance(admitted, Failure):
-            return Prepared(read=read, text=document.text, document_tokens=len(tokens), failure=admitted)
-        return Prepared(
-            read=read,
-            text=document.text,
-            document_tokens=len(tokens),
-            windows=admitted.windows,
-            truncated_tokens=admitted.truncated_tokens,
-        )
+
+def _prepared(document: ReadDocument, admitted: tuple[int, Admitted | Failure] | None) -> Prepared:
+    read = DocumentRead(
+        document_id=document.document_id,
+        content_sha256=document.content_sha256,
+        unreadable_reason=document.unreadable_reason,
+    )
+    if admitted is None:
+        return Prepared(read=read)
+    document_tokens, reading = admitted
+    if isinstance(reading, Failure):
+        return Prepared(read=read, text=document.text, document_tokens=document_tokens, failure=reading)
+    return Prepared(
+        read=read,
+        text=document.text,
+        document_tokens=document_tokens,
+        windows=reading.windows,
+        truncated_tokens=reading.truncated_tokens,
+    )

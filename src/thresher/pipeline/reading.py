@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from thresher.documents import Item, ReaderPool, ReadResult, hash_text
 from thresher.jobs import DocumentState, JobStore
 from thresher.pipeline.queues import WeightedQueue
+from thresher.pipeline.stage_times import StageTimes
 
 _CHUNK_DOCUMENTS = 256
 #: Files given to the parsers and not yet taken back: enough to keep them busy behind one slow file.
@@ -39,12 +40,14 @@ class Reading:
         store: JobStore,
         pool: ReaderPool,
         target: WeightedQueue[ReadDocument],
+        times: StageTimes,
         should_stop: Callable[[], bool],
     ) -> None:
         self._items = items
         self._store = store
         self._pool = pool
         self._target = target
+        self._times = times
         self._should_stop = should_stop
         self._under_way: deque[tuple[Item, Future[ReadResult] | ReadDocument]] = deque()
         self._bytes_under_way = 0
@@ -80,7 +83,8 @@ class Reading:
     def _finish_first(self) -> None:
         item, work = self._under_way.popleft()
         self._bytes_under_way -= item.size_bytes
-        read = work if isinstance(work, ReadDocument) else _read_file(item, work.result())
+        read, seconds = (work, 0.0) if isinstance(work, ReadDocument) else _read_file(item, work.result())
+        self._times.add("reading", seconds, documents=1)
         self._target.put(read, len(read.text or "") + _WEIGHT_OF_A_DOCUMENT)
 
 
@@ -95,10 +99,11 @@ def _read_row(item: Item) -> ReadDocument:
     return ReadDocument(document_id=item.document_id, content_sha256=hash_text(item.text), text=item.text)
 
 
-def _read_file(item: Item, result: ReadResult) -> ReadDocument:
-    return ReadDocument(
+def _read_file(item: Item, result: ReadResult) -> tuple[ReadDocument, float]:
+    read = ReadDocument(
         document_id=item.document_id,
         content_sha256=result.content_sha256,
         text=result.text,
         unreadable_reason=None if result.failure is None else result.failure.reason,
     )
+    return read, result.seconds

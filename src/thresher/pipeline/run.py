@@ -14,8 +14,10 @@ from thresher.pipeline.listing import Inputs, Places, list_documents
 from thresher.pipeline.options import ClassifyOptions, default_job_folder
 from thresher.pipeline.preparing import ContentsUnderWay
 from thresher.pipeline.progress import Progress, ProgressState, SilentProgress
+from thresher.pipeline.room import check_room
 from thresher.pipeline.scoring import Scoring, ScoringCounts
 from thresher.pipeline.setup import Workbench, workbench
+from thresher.pipeline.stage_times import StageTimes
 from thresher.pipeline.stages import prepared_documents, reader_pool
 from thresher.pipeline.summary import RunSummary
 from thresher.tasks import Task
@@ -76,6 +78,7 @@ class _Pass:
         self._options = options
         self._progress = progress
         self._stop = threading.Event()
+        self._times = StageTimes()
         self._start = time.monotonic()
         self._begin(latest)
 
@@ -93,8 +96,11 @@ class _Pass:
 
     def run(self) -> Run:
         with stop_on_interrupt(self._stop, self._progress.message), reader_pool(self._options) as pool:
-            list_documents(self._store, self._inputs.items(pool), self._progress, self._stop)
+            with self._times.busy("listing"):
+                list_documents(self._store, self._inputs.items(pool), self._progress, self._stop)
             before = self._counts()
+            self._times.add("listing", documents=before.documents)
+            check_room(self._store, len(self._bench.task_prompt.questions), store_text=self._options.store_text)
             counts = self._score(before, pool)
             interrupted = self._stop.is_set()
             after = self._counts()
@@ -107,11 +113,11 @@ class _Pass:
         under_way = ContentsUnderWay(self._store)
         engine, admission = self._bench.engine, self._bench.admission
         with prepared_documents(
-            self._inputs.items(pool), self._store, pool, engine.tokenizer, admission, under_way, self._stop,
+            self._inputs.items(pool), self._store, pool, admission, under_way, self._times, self._stop,
             batch_tokens=engine.info.batch_tokens,
         ) as prepared:  # fmt: skip
             scoring = Scoring(
-                prepared, engine, self._bench.task_prompt, self._store, under_way,
+                prepared, engine, self._bench.task_prompt, self._store, under_way, self._times,
                 store_text=self._options.store_text, should_stop=self._stop.is_set,
                 on_commit=lambda counts: self._progress.update(self._state(before, counts)),
             )  # fmt: skip
@@ -156,6 +162,7 @@ class _Pass:
             context=facts.context_tokens,
             left=after.left,
             interrupted=interrupted,
+            stages=self._times.report(seconds),
         )
 
 

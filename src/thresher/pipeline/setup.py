@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from thresher.documents import parser_version
 from thresher.engines import Engine, EngineOptions, choose_engine, open_engine
 from thresher.jobs import RunFacts
-from thresher.models import ModelFacts, open_model, resolve
-from thresher.pipeline.admission import Admission
+from thresher.models import Model, ModelFacts, open_model, resolve
+from thresher.pipeline.admission import Admission, LongPolicy
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.progress import Progress
 from thresher.tasks import Task, TaskPrompt, build_prompt
@@ -48,19 +48,10 @@ def workbench(
     for message in (f"engine: {name} ({reason})", *opened.notices):
         progress.message(message)
     context = options.context_tokens or _context_of(latest_run, opened.facts, name)
-    engine_options = EngineOptions(
-        precision=options.precision, context_tokens=context, threads=options.threads, device=options.device
-    )
-    with open_engine(name, opened, engine_options) as engine:
-        task_prompt = build_prompt(task, engine.tokenizer, opened.chat)
+    with open_engine(name, opened, engine_options(options, context)) as engine:
+        task_prompt, admission = put_into_tokens(task, opened, engine, options.long_policy)
         for message in task_prompt.notices:
             progress.message(message)
-        admission = Admission(
-            context_tokens=engine.info.largest_request_tokens,
-            prompt=task_prompt.prompt,
-            policy=options.long_policy,
-            tokenizer=engine.tokenizer,
-        )
         yield Workbench(
             engine=engine,
             task_prompt=task_prompt,
@@ -68,6 +59,30 @@ def workbench(
             facts=_run_facts(task, engine, inputs, options),
             load_seconds=time.monotonic() - start,
         )
+
+
+def engine_options(options: ClassifyOptions, context_tokens: int | None) -> EngineOptions:
+    """What the options say to an engine."""
+    return EngineOptions(
+        precision=options.precision, context_tokens=context_tokens, threads=options.threads, device=options.device
+    )
+
+
+def put_into_tokens(task: Task, model: Model, engine: Engine, policy: LongPolicy) -> tuple[TaskPrompt, Admission]:
+    """The task in the tokens of an open engine, and what fits beside them.
+
+    Raises:
+        UsageError: the task does not fit the model or leaves no room for a document.
+        ModelFormatError: the model's chat template cannot be used.
+    """
+    task_prompt = build_prompt(task, engine.tokenizer, model.chat)
+    admission = Admission(
+        context_tokens=engine.info.largest_request_tokens,
+        prompt=task_prompt.prompt,
+        policy=policy,
+        tokenizer=engine.tokenizer,
+    )
+    return task_prompt, admission
 
 
 def _context_of(latest_run: RunFacts | None, facts: ModelFacts, engine: str) -> int | None:

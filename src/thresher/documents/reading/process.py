@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -16,10 +15,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from thresher.documents.reading.framing import Decoder, FramingError, encode
+from thresher.documents.reading.pipes import open_pipes
 from thresher.errors import ThresherError
 
 _START_TIMEOUT_S = 60.0
-_CHUNK_BYTES = 1024 * 1024
 
 
 class WorkerDiedError(Exception):
@@ -64,7 +63,6 @@ class WorkerProcess:
     def __init__(self, limits: ReadLimits, command: Sequence[str]) -> None:
         self.retiring = False  # it asked to be replaced
         self._decoder = Decoder()
-        self._unsent = bytearray()
         with tempfile.TemporaryFile() as errors:
             try:
                 self._process = subprocess.Popen(
@@ -74,8 +72,7 @@ class WorkerProcess:
                 raise ThresherError(f"the document reader did not start: {error}") from error
             assert self._process.stdin is not None  # noqa: S101
             assert self._process.stdout is not None  # noqa: S101
-            self._stdin, self._stdout = self._process.stdin, self._process.stdout
-            os.set_blocking(self._stdin.fileno(), False)
+            self._pipes = open_pipes(self._process.stdin, self._process.stdout)
             self._send({"parent": os.getpid(), **{name: getattr(limits, name) for name in ReadLimits.__slots__}})
             try:
                 self._message(time.monotonic() + _START_TIMEOUT_S)
@@ -105,54 +102,27 @@ class WorkerProcess:
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel; it goes when it can
             self._process.wait(timeout=5)
-        self._stdin.close()
-        self._stdout.close()
+        self._pipes.close()
 
     def terminate(self) -> None:
         """End the process from another thread; the thread that reads from it will see it die."""
         self._process.kill()
 
     def _send(self, header: Mapping[str, Any]) -> None:
-        self._unsent += encode(header)
-        self._write()
-
-    def _write(self) -> None:
-        try:
-            sent = os.write(self._stdin.fileno(), self._unsent)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._unsent.clear()  # it is gone; reading says so
-            return
-        del self._unsent[:sent]
+        self._pipes.send(encode(header))
 
     def _message(self, deadline: float) -> tuple[dict[str, Any], bytes]:
         try:
             while (message := self._decoder.next()) is None:
-                self._wait(deadline)
-                data = os.read(self._stdout.fileno(), _CHUNK_BYTES)
+                data = self._pipes.receive(deadline)
                 if not data:
                     raise WorkerDiedError(self._how_it_died())
                 self._decoder.feed(data)
+        except TimeoutError as error:
+            raise WorkerTimeoutError("no answer in time") from error
         except FramingError as error:
             raise WorkerDiedError(f"the reader process sent {error}") from error
         return message
-
-    def _wait(self, deadline: float) -> None:
-        """Until there is something to read, sending what is unsent meanwhile."""
-        while True:
-            poll = select.poll()
-            poll.register(self._stdout, select.POLLIN)
-            if self._unsent:
-                poll.register(self._stdin, select.POLLOUT)
-            left_ms = max(0, int((deadline - time.monotonic()) * 1000))
-            events = dict(poll.poll(left_ms))
-            if self._stdout.fileno() in events:
-                return
-            if not events and time.monotonic() >= deadline:
-                raise WorkerTimeoutError("no answer in time")
-            if events:
-                self._write()
 
     def _how_it_died(self) -> str:
         try:

@@ -6,29 +6,26 @@ Ctrl-C to the parent.
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import hashlib
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from thresher.documents.parsers import parse
 from thresher.documents.parsers.recognise import recognise
 from thresher.documents.reading.framing import encode, read_message
 from thresher.documents.reading.mails import MailFiles
+from thresher.documents.reading.self_limits import end_with, limit_memory, peak_bytes, set_alarm
 from thresher.errors import UnreadableError
 
 #: A worker asks to be replaced after this many documents, lest leaks of libraries add up.
 DOCUMENTS_PER_WORKER = 5000
 #: The worker kills itself this long after the time limit, should the parent not do it.
 _ALARM_GRACE_S = 10
-_PR_SET_PDEATHSIG = 1
 
 ParseDocument = Callable[[bytes, str], tuple[str, str]]
 
@@ -51,8 +48,8 @@ def main(parse_as: ParseDocument | None = None) -> None:
     settings = read_message(requests)
     if settings is None:
         return
-    _die_with(settings["parent"])
-    _limit_memory(settings["memory_limit_bytes"])
+    end_with(settings["parent"])
+    limit_memory(settings["memory_limit_bytes"])
     answers.write(encode({"ready": True}))
     answers.flush()
     _silence()
@@ -64,9 +61,9 @@ def _serve(requests: BinaryIO, answers: BinaryIO, settings: dict[str, Any], pars
     reader = _Reader(settings["file_limit_bytes"], settings["memory_limit_bytes"], parse_document)
     served = 0
     while (request := read_message(requests)) is not None:
-        signal.alarm(alarm_s)
+        set_alarm(alarm_s)
         header, body = reader.answer(request)
-        signal.alarm(0)
+        set_alarm(0)
         served += 1
         header["retire"] = served >= DOCUMENTS_PER_WORKER or reader.has_grown()
         answers.write(encode(header, body))
@@ -80,7 +77,7 @@ class _Reader:
         self._files = MailFiles(file_limit_bytes)
         self._memory_limit_bytes = memory_limit_bytes
         self._parse_document = parse_document
-        self._peak_limit_bytes = _peak_bytes() + memory_limit_bytes // 4
+        self._peak_limit_bytes = peak_bytes() + memory_limit_bytes // 4
 
     def answer(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         """Header and body of the answer: a document's text, or with ``list`` the attachments of a mail."""
@@ -112,32 +109,7 @@ class _Reader:
 
     def has_grown(self) -> bool:
         """Whether this process has once held much more than at its start."""
-        return _peak_bytes() > self._peak_limit_bytes
-
-
-def _die_with(parent: int) -> None:
-    """Be killed when the parent is gone, even in the middle of a document (Linux; elsewhere the alarm does it)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def _limit_memory(limit_bytes: int) -> None:
-    """Address space: what is used now and ``limit_bytes`` more. No core files of other people's documents."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + limit_bytes, used + limit_bytes))
-
-
-def _peak_bytes() -> int:
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+        return peak_bytes() > self._peak_limit_bytes
 
 
 def _silence() -> None:
