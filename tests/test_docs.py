@@ -44,7 +44,7 @@ def run_in(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]
 
 def bring_data(code: str, workplace: Path) -> None:
     """Put the data sets that an example names beside it; skip where they are absent."""
-    for name in re.findall(r"\w+\.jsonl(?=\")", code):
+    for name in re.findall(r"(?<=\")\w+\.jsonl(?=\")", code):
         found = next((SHARED_DATA / "labelled").glob(name), None)
         if found is None:
             pytest.skip(f"the data set {name} is not beside the project")

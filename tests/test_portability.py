@@ -147,7 +147,7 @@ def test_exports_work_on_file_systems_without_hard_links(
 
 def test_names_of_job_folders_are_legal_on_windows() -> None:
     for name in ('a/b\\c:d*e?"f<g>|h', "con", "trailing. ", "名前", "a\x01b"):
-        folder = options.default_job_folder(["in"], thresher.Task(["a", "b"], name=name))
+        folder = options.default_job_folder(["in"], name, "fingerprint")
         assert not re.search(r'[<>:"|?*\x00-\x1f]', str(folder).replace("/", ""))
         path = PureWindowsPath(*folder.parts)
         assert len(path.parts) == 2

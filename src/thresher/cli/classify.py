@@ -29,7 +29,11 @@ def command(
     invocation: typer.Context,
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT", help="Files, folders, globs; .jsonl, .csv and .parquet named here are tables."),
+        typer.Argument(
+            metavar="INPUT",
+            help="Files, folders, globs; .jsonl, .csv and .parquet named here are tables. Batch JSONL brings its own "
+            "labels.",
+        ),
     ],
     model: Annotated[
         str,
@@ -143,12 +147,13 @@ def command(
     _finish(run, out, overwrite=overwrite, as_json=as_json, verbose=verbose)
 
 
-def _task(file: Path | None, labels: str | None) -> Task:
-    if (file is None) == (labels is None):
+def _task(file: Path | None, labels: str | None) -> Task | None:
+    """The task asked for; None where the inputs must bring it."""
+    if file is not None and labels is not None:
         raise UsageError("give either --task FILE or --labels a,b,c")
     if file is not None:
         return load_task(file)
-    return Task([name.strip() for name in (labels or "").split(",") if name.strip()])
+    return None if labels is None else Task([name.strip() for name in labels.split(",") if name.strip()])
 
 
 def _finish(run: Run, out: Path | None, *, overwrite: bool, as_json: bool, verbose: bool) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from thresher.documents.reading.pool import ReaderPool
     from thresher.documents.reading.results import ReadResult
     from thresher.documents.sources import Frame, discover, is_frame, open_frame
+    from thresher.documents.sources.batch import batch_files, batch_items
 
 __all__ = [
     "FORMATS",
@@ -32,6 +33,8 @@ __all__ = [
     "Item",
     "ReadResult",
     "ReaderPool",
+    "batch_files",
+    "batch_items",
     "check_ocr",
     "describe_formats",
     "discover",
@@ -51,6 +54,8 @@ _PLACES = {
     "PARSER_VERSION": "parsers",
     "ReadResult": "reading.results",
     "ReaderPool": "reading.pool",
+    "batch_files": "sources.batch",
+    "batch_items": "sources.batch",
     "check_ocr": "parsers.ocr",
     "describe_formats": "parsers",
     "discover": "sources",

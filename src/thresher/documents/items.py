@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from thresher.types import ChatRequest
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
@@ -23,3 +25,4 @@ class Item:
     size_bytes: int  # of the file; of an attachment about; for a row of its text in UTF-8
     mtime_ns: int  # of the file that it is in
     problem: str | None = None
+    request: ChatRequest | None = None  # of a batch file's line, whose ``text`` is the message to be answered

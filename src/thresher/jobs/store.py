@@ -17,6 +17,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,7 +25,7 @@ from typing import Any, Self
 from thresher.errors import InputError
 from thresher.jobs.location import connect, prepare_folder, translated_errors, writer_lock
 from thresher.jobs.records import Commit, DocumentState, LeftToDo, ListedDocument, Result, RunFacts
-from thresher.types import FAILURE_STATUSES
+from thresher.types import FAILURE_STATUSES, ReplyForm
 
 _LISTING_BATCH = 2_000
 _VANISHED = "the document was listed and then was gone before it could be read"
@@ -32,7 +33,7 @@ _VANISHED = "the document was listed and then was gone before it could be read"
 _PLAIN_TEXT = (".txt", ".md", ".log", ".csv", ".jsonl", ".json", ".tex", ".rst")
 _RESULT_COLUMNS = (
     "run_id, content_sha256, question, status, label, probability, probabilities, label_mass, expected, "
-    "document_tokens, truncated_tokens, error"
+    "document_tokens, truncated_tokens, prompt_tokens, cached_tokens, error"
 )
 
 
@@ -127,7 +128,7 @@ class JobStore:
         rows = [
             (
                 self._run_id, d.document_id, next(positions), self._listing, d.source, d.size_bytes, d.mtime_ns, d.gold,
-                _to_blob(d.content_sha256),
+                _to_blob(d.content_sha256), _reply_form_cell(d.reply_form),
             )
             for d in batch
         ]  # fmt: skip
@@ -136,11 +137,12 @@ class JobStore:
             self._connection.executemany(
                 """
                 INSERT INTO documents (run_id, document_id, position, listing, source, size_bytes, mtime_ns, gold,
-                                       content_sha256)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                                       content_sha256, reply_form)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (run_id, document_id) DO UPDATE SET
                     position = excluded.position, listing = excluded.listing, source = excluded.source,
-                    gold = excluded.gold, size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns,
+                    gold = excluded.gold, reply_form = excluded.reply_form, size_bytes = excluded.size_bytes,
+                    mtime_ns = excluded.mtime_ns,
                     content_sha256 = CASE
                         WHEN excluded.content_sha256 IS NOT NULL THEN excluded.content_sha256
                         WHEN documents.source = excluded.source AND documents.size_bytes = excluded.size_bytes
@@ -248,7 +250,7 @@ class JobStore:
             )
             self._connection.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", packed)
             self._connection.executemany(
-                f"INSERT OR REPLACE INTO results ({_RESULT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT OR REPLACE INTO results ({_RESULT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 [self._result_row(result) for result in commit.results],
             )
 
@@ -269,7 +271,7 @@ class JobStore:
         return (
             self._run_id, _to_blob(result.content_sha256), result.question, result.status, _label_cell(result.label),
             result.probability, _to_json(result.probabilities), result.label_mass, result.expected,
-            result.document_tokens, result.truncated_tokens, result.error,
+            result.document_tokens, result.truncated_tokens, result.prompt_tokens, result.cached_tokens, result.error,
         )  # fmt: skip
 
     def _query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
@@ -295,6 +297,10 @@ def _to_blob(sha256_hex: str | None) -> bytes | None:
 
 def _label_cell(label: str | tuple[str, ...] | None) -> str | None:
     return json.dumps(label, ensure_ascii=False) if isinstance(label, tuple) else label
+
+
+def _reply_form_cell(form: ReplyForm | None) -> str | None:
+    return None if form is None else json.dumps(asdict(form), ensure_ascii=False)
 
 
 def _to_json(probabilities: Mapping[str, float] | None) -> str | None:

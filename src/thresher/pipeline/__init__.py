@@ -39,7 +39,7 @@ __all__ = [
 
 def classify(
     inputs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | object,
-    task: Task,
+    task: Task | None = None,
     *,
     model: str | os.PathLike[str],
     engine: str = "auto",
@@ -66,7 +66,7 @@ def classify(
             pandas ``DataFrame``, a pyarrow ``Table`` or ``RecordBatchReader``, a Hugging Face ``Dataset``, or
             anything that offers an Arrow stream (``__arrow_c_stream__``); its documents are called ``DataFrame:1``
             and so on where no column has their ids.
-        task: what to ask.
+        task: what to ask; None for batch files (OpenAI batch JSONL), which bring their own prompts and labels.
         model: ``"demo"``, a ``.gguf`` file, or ``"owner/repo[:QUANT]"`` on the hub.
         engine: a name that ``thresher engines`` lists, or ``"auto"``.
         precision: what the engine computes in; ``"auto"`` is the weights' own.

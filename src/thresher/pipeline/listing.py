@@ -68,6 +68,17 @@ class Inputs:
             exclude=self._exclude,
         )
 
+    def items_to_read(self, pool: ReaderPool) -> Iterator[Item]:
+        """As they are to be read: in the order of the listing."""
+        return self.items(pool)
+
+
+def content_hash(item: Item) -> str | None:
+    """The ``content_sha256`` of an item where it is known before reading: of a request or of a row's text."""
+    if item.request is not None:
+        return item.request.content_sha256()
+    return None if item.text is None else hash_text(item.text)
+
 
 def list_documents(store: JobStore, items: Iterator[Item], progress: Progress, stop: threading.Event) -> None:
     """Record every document. Raises ``InputError`` naming an id that is used twice.
@@ -94,5 +105,6 @@ def _listed(items: Iterable[Item]) -> Iterator[ListedDocument]:
             size_bytes=item.size_bytes,
             mtime_ns=item.mtime_ns,
             gold=item.gold,
-            content_sha256=None if item.text is None else hash_text(item.text),
+            content_sha256=content_hash(item),
+            reply_form=None if item.request is None else item.request.reply_form,
         )

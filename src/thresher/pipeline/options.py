@@ -12,7 +12,6 @@ from pathlib import Path
 from thresher.documents import check_ocr
 from thresher.errors import UsageError
 from thresher.pipeline.admission import LONG_POLICIES, LongPolicy
-from thresher.tasks import Task
 
 _SMALLEST_CONTEXT_TOKENS = 64
 JOBS_FOLDER = "thresher-jobs"
@@ -57,10 +56,10 @@ def _check_at_least(flag: str, value: int | None, least: int) -> None:
         raise UsageError(f"{flag} is {value}; it must be at least {least}")
 
 
-def default_job_folder(inputs: Sequence[str | os.PathLike[str]], task: Task) -> Path:
+def default_job_folder(inputs: Sequence[str | os.PathLike[str]], name: str, fingerprint: str) -> Path:
     """``thresher-jobs/<task>-<8 hex of inputs and task>`` in the working folder."""
-    digest = hashlib.sha256(task.fingerprint.encode())
+    digest = hashlib.sha256(fingerprint.encode())
     for place in inputs:
         digest.update(b"\0" + os.fsencode(Path(place).absolute()))
-    slug = re.sub(r"[^\w.-]+", "-", task.name).strip("-.") or "task"
+    slug = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "task"
     return Path(JOBS_FOLDER) / f"{slug}-{digest.hexdigest()[:8]}"

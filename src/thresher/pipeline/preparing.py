@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thresher.jobs import DocumentRead, JobStore
-from thresher.pipeline.admission import Admission, Admitted
+from thresher.models.tokenizer import Tokenizer
+from thresher.pipeline.asking import Ask, Asking, Place
 from thresher.pipeline.queues import WeightedQueue
 from thresher.pipeline.reading import ReadDocument
 from thresher.pipeline.stage_times import StageTimes
@@ -28,6 +30,7 @@ class Prepared:
     windows: tuple[Sequence[int], ...] = ()  # what the engine is to read; empty when it has nothing to do
     truncated_tokens: int = 0
     failure: Failure | None = None
+    place: Place | None = None  # the prompt that the windows stand in
 
 
 class ContentsUnderWay:
@@ -66,14 +69,16 @@ class Preparing:
         self,
         source: WeightedQueue[ReadDocument],
         target: WeightedQueue[Prepared],
-        admission: Admission,
+        tokenizer: Tokenizer,
+        asking: Asking,
         under_way: ContentsUnderWay,
         times: StageTimes,
         should_stop: Callable[[], bool],
     ) -> None:
         self._source = source
         self._target = target
-        self._admission = admission
+        self._tokenizer = tokenizer
+        self._asking = asking
         self._under_way = under_way
         self._times = times
         self._should_stop = should_stop
@@ -94,26 +99,40 @@ class Preparing:
         readable = [document for document in batch if document.unreadable_reason is None]
         claims = self._under_way.claim([document.content_sha256 or "" for document in readable])
         fresh = [document for document, claimed in zip(readable, claims, strict=True) if claimed]
-        admitted = self._admission.admit_texts([document.text or "" for document in fresh])
-        of_fresh = dict(zip(map(id, fresh), admitted, strict=True))
-        return [_prepared(document, of_fresh.get(id(document))) for document in batch]
+        asks = [self._asking.of(document.request) for document in fresh]
+        pairs = list(zip(fresh, asks, strict=True))
+        words = ["" if isinstance(ask, Failure) else ask.words(document.text or "") for document, ask in pairs]
+        # arrays, because lists of millions of numbers keep the garbage collector busy
+        tokens = [array("i", encoded) for encoded in self._tokenizer.encode_batch(words)]
+        prepared = {
+            id(document): _prepared(document, ask, own_tokens)
+            for (document, ask), own_tokens in zip(pairs, tokens, strict=True)
+        }
+        return [prepared.get(id(document)) or Prepared(read=_read(document)) for document in batch]
 
 
-def _prepared(document: ReadDocument, admitted: tuple[int, Admitted | Failure] | None) -> Prepared:
-    read = DocumentRead(
+def _prepared(document: ReadDocument, ask: Ask | Failure, tokens: Sequence[int]) -> Prepared:
+    if isinstance(ask, Failure):
+        return Prepared(read=_read(document), text=document.text, failure=ask)
+    place, own_tokens = ask.place(tokens)
+    admitted = place.admission.admit(own_tokens)
+    if isinstance(admitted, Failure):
+        return Prepared(
+            read=_read(document), text=document.text, document_tokens=len(own_tokens), failure=admitted, place=place
+        )
+    return Prepared(
+        read=_read(document),
+        text=document.text,
+        document_tokens=len(own_tokens),
+        windows=admitted.windows,
+        truncated_tokens=admitted.truncated_tokens,
+        place=place,
+    )
+
+
+def _read(document: ReadDocument) -> DocumentRead:
+    return DocumentRead(
         document_id=document.document_id,
         content_sha256=document.content_sha256,
         unreadable_reason=document.unreadable_reason,
-    )
-    if admitted is None:
-        return Prepared(read=read)
-    document_tokens, reading = admitted
-    if isinstance(reading, Failure):
-        return Prepared(read=read, text=document.text, document_tokens=document_tokens, failure=reading)
-    return Prepared(
-        read=read,
-        text=document.text,
-        document_tokens=document_tokens,
-        windows=reading.windows,
-        truncated_tokens=reading.truncated_tokens,
     )

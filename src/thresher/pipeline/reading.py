@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from thresher.documents import Item, ReaderPool, ReadResult, hash_text
+from thresher.documents import Item, ReaderPool, ReadResult
 from thresher.jobs import DocumentState, JobStore
+from thresher.pipeline.listing import content_hash
 from thresher.pipeline.queues import WeightedQueue
 from thresher.pipeline.stage_times import StageTimes
+from thresher.types import ChatRequest
 
 _CHUNK_DOCUMENTS = 256
 #: Files given to the parsers and not yet taken back: enough to keep them busy behind one slow file.
@@ -29,6 +31,7 @@ class ReadDocument:
     content_sha256: str | None = None
     text: str | None = None
     unreadable_reason: str | None = None
+    request: ChatRequest | None = None  # of a line of a batch file
 
 
 class Reading:
@@ -96,7 +99,9 @@ def is_done(state: DocumentState) -> bool:
 def _read_row(item: Item) -> ReadDocument:
     if item.text is None or not item.text.strip():
         return ReadDocument(document_id=item.document_id, unreadable_reason="the row has no text")
-    return ReadDocument(document_id=item.document_id, content_sha256=hash_text(item.text), text=item.text)
+    return ReadDocument(
+        document_id=item.document_id, content_sha256=content_hash(item), text=item.text, request=item.request
+    )
 
 
 def _read_file(item: Item, result: ReadResult) -> tuple[ReadDocument, float]:

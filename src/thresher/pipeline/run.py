@@ -9,9 +9,10 @@ from pathlib import Path
 
 from thresher.documents import ReaderPool
 from thresher.jobs import JobCounts, JobStore, JobView, RunFacts
+from thresher.pipeline.batch import BatchInputs
 from thresher.pipeline.interrupts import stop_on_interrupt
 from thresher.pipeline.listing import Inputs, Places, list_documents
-from thresher.pipeline.options import ClassifyOptions, default_job_folder
+from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay
 from thresher.pipeline.progress import Progress, ProgressState, SilentProgress
 from thresher.pipeline.room import check_room
@@ -19,6 +20,7 @@ from thresher.pipeline.scoring import Scoring, ScoringCounts
 from thresher.pipeline.setup import Workbench, workbench
 from thresher.pipeline.stage_times import StageTimes
 from thresher.pipeline.stages import prepared_documents, reader_pool
+from thresher.pipeline.subject import open_subject
 from thresher.pipeline.summary import RunSummary
 from thresher.tasks import Task
 from thresher.types import Prediction
@@ -41,7 +43,7 @@ class Run:
 
 def run_classify(
     places: Places,
-    task: Task,
+    task: Task | None,
     model: str,
     options: ClassifyOptions,
     *,
@@ -50,14 +52,11 @@ def run_classify(
 ) -> Run:
     """Give every document of ``places`` its stored row; see :func:`thresher.classify`."""
     progress = progress or SilentProgress()
-    names = Inputs(places, options).names()
-    folder = options.job or default_job_folder(names, task)
-    inputs = Inputs(places, options, [folder, *exclude])
-    inputs.check()
+    subject, folder = open_subject(places, task, options, exclude)
     with JobStore.open(folder) as store:
         latest = store.latest_run()
-        with workbench(task, model, names, options, latest, progress) as bench:
-            return _Pass(store, bench, inputs, options, latest, progress).run()
+        with workbench(subject, model, options, latest, progress) as bench:
+            return _Pass(store, bench, subject.inputs, options, latest, progress).run()
 
 
 class _Pass:
@@ -67,7 +66,7 @@ class _Pass:
         self,
         store: JobStore,
         bench: Workbench,
-        inputs: Inputs,
+        inputs: Inputs | BatchInputs,
         options: ClassifyOptions,
         latest: RunFacts | None,
         progress: Progress,
@@ -100,7 +99,7 @@ class _Pass:
                 list_documents(self._store, self._inputs.items(pool), self._progress, self._stop)
             before = self._counts()
             self._times.add("listing", documents=before.documents)
-            check_room(self._store, len(self._bench.task_prompt.questions), store_text=self._options.store_text)
+            check_room(self._store, len(self._bench.facts.questions), store_text=self._options.store_text)
             counts = self._score(before, pool)
             interrupted = self._stop.is_set()
             after = self._counts()
@@ -111,13 +110,13 @@ class _Pass:
 
     def _score(self, before: JobCounts, pool: ReaderPool) -> ScoringCounts:
         under_way = ContentsUnderWay(self._store)
-        engine, admission = self._bench.engine, self._bench.admission
+        engine, asking = self._bench.engine, self._bench.asking
         with prepared_documents(
-            self._inputs.items(pool), self._store, pool, admission, under_way, self._times, self._stop,
-            batch_tokens=engine.info.batch_tokens,
+            self._inputs.items_to_read(pool), self._store, pool, engine.tokenizer, asking, under_way, self._times,
+            self._stop, batch_tokens=engine.info.batch_tokens,
         ) as prepared:  # fmt: skip
             scoring = Scoring(
-                prepared, engine, self._bench.task_prompt, self._store, under_way, self._times,
+                prepared, engine, self._bench.facts.questions, self._store, under_way, self._times,
                 store_text=self._options.store_text, should_stop=self._stop.is_set,
                 on_commit=lambda counts: self._progress.update(self._state(before, counts)),
             )  # fmt: skip

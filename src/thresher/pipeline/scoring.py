@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from thresher.engines import Engine, EngineInfo
 from thresher.jobs import Commit, JobStore, Result
-from thresher.pipeline.answering import Answering, answered_status
+from thresher.pipeline.answering import Answered, Answering, answered_status
 from thresher.pipeline.committing import Committing
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared
 from thresher.pipeline.queues import WeightedQueue
@@ -39,7 +39,7 @@ class Scoring:
         self,
         source: WeightedQueue[Prepared],
         engine: Engine,
-        task_prompt: TaskPrompt,
+        questions: Sequence[str],
         store: JobStore,
         under_way: ContentsUnderWay,
         times: StageTimes,
@@ -50,14 +50,14 @@ class Scoring:
     ) -> None:
         self._source = source
         self._engine = engine
-        self._task_prompt = task_prompt
+        self._questions = questions
         self._store = store
         self._under_way = under_way
         self._times = times
         self._store_text = store_text
         self._should_stop = should_stop
         self._on_commit = on_commit
-        self._answering = Answering(engine, task_prompt)
+        self._answering = Answering(engine)
         self.counts = ScoringCounts()
 
     def run(self) -> None:
@@ -75,7 +75,7 @@ class Scoring:
 
     def _run_batch(self, batch: Sequence[Prepared], committing: Committing) -> None:
         done: list[tuple[Prepared, list[Result]]] = [
-            (p, _stored_failure(p, self._task_prompt)) for p in batch if not p.windows
+            (p, _stored_failure(p, self._questions)) for p in batch if not p.windows
         ]
         last_commit = time.monotonic()
         for prepared, results in self._scored([p for p in batch if p.windows]):
@@ -89,17 +89,17 @@ class Scoring:
         committing.wait()
 
     def _scored(self, batch: Sequence[Prepared]) -> Iterator[tuple[Prepared, list[Result]]]:
-        answers = self._answering.ask([(prepared, prepared.windows) for prepared in batch])
+        answers = self._answering.ask([(p, _task_prompt(p), p.windows) for p in batch])
         while (answer := self._timed(answers)) is not None:
             prepared, outcome = answer
             if isinstance(outcome, Failure):
-                yield prepared, _failed(prepared, self._task_prompt, outcome)
+                yield prepared, _failed(prepared, self._questions, outcome)
             else:
-                yield prepared, [_result(prepared, verdict) for verdict in outcome]
+                yield prepared, [_result(prepared, verdict, outcome) for verdict in outcome.verdicts]
 
     def _timed(
-        self, answers: Iterator[tuple[Prepared, list[Verdict] | Failure]]
-    ) -> tuple[Prepared, list[Verdict] | Failure] | None:
+        self, answers: Iterator[tuple[Prepared, Answered | Failure]]
+    ) -> tuple[Prepared, Answered | Failure] | None:
         """The next answer; the time that the engine takes for it is the engine's."""
         before = self._answering.computed_tokens
         start = time.perf_counter()
@@ -132,24 +132,29 @@ def _is_failure(prepared: Prepared, results: Sequence[Result]) -> bool:
     return prepared.read.unreadable_reason is not None or any(result.error is not None for result in results)
 
 
-def _stored_failure(prepared: Prepared, task_prompt: TaskPrompt) -> list[Result]:
-    return _failed(prepared, task_prompt, prepared.failure) if prepared.failure else []
+def _task_prompt(prepared: Prepared) -> TaskPrompt:
+    assert prepared.place is not None, "windows always stand in a prompt"  # noqa: S101
+    return prepared.place.task_prompt
 
 
-def _failed(prepared: Prepared, task_prompt: TaskPrompt, failure: Failure) -> list[Result]:
+def _stored_failure(prepared: Prepared, questions: Sequence[str]) -> list[Result]:
+    return _failed(prepared, questions, prepared.failure) if prepared.failure else []
+
+
+def _failed(prepared: Prepared, questions: Sequence[str], failure: Failure) -> list[Result]:
     return [
         Result(
             content_sha256=prepared.read.content_sha256 or "",
-            question=question.name,
+            question=question,
             status=failure.status,
             document_tokens=prepared.document_tokens,
             error=failure.reason,
         )
-        for question in task_prompt.questions
+        for question in questions
     ]
 
 
-def _result(prepared: Prepared, verdict: Verdict) -> Result:
+def _result(prepared: Prepared, verdict: Verdict, answered: Answered) -> Result:
     return Result(
         content_sha256=prepared.read.content_sha256 or "",
         question=verdict.question,
@@ -161,4 +166,6 @@ def _result(prepared: Prepared, verdict: Verdict) -> Result:
         expected=verdict.expected,
         document_tokens=prepared.document_tokens,
         truncated_tokens=prepared.truncated_tokens,
+        prompt_tokens=answered.prompt_tokens,
+        cached_tokens=answered.cached_tokens,
     )

@@ -9,7 +9,8 @@ from typing import Any
 
 from thresher.documents import Item, ReaderPool
 from thresher.jobs import JobStore
-from thresher.pipeline.admission import Admission
+from thresher.models.tokenizer import Tokenizer
+from thresher.pipeline.asking import Asking
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared, Preparing
 from thresher.pipeline.queues import StageStoppedError, WeightedQueue
@@ -32,7 +33,8 @@ def prepared_documents(
     items: Iterable[Item],
     store: JobStore,
     pool: ReaderPool,
-    admission: Admission,
+    tokenizer: Tokenizer,
+    asking: Asking,
     under_way: ContentsUnderWay,
     times: StageTimes,
     stop: threading.Event,
@@ -47,7 +49,7 @@ def prepared_documents(
     capacity = min(2 * batch_tokens, _LARGEST_TOKENS_CAPACITY)
     prepared: WeightedQueue[Prepared] = WeightedQueue(capacity, stop.is_set)
     reading = Reading(items, store, pool, texts, times, stop.is_set)
-    preparing = Preparing(texts, prepared, admission, under_way, times, stop.is_set)
+    preparing = Preparing(texts, prepared, tokenizer, asking, under_way, times, stop.is_set)
     threads = [_start("read", reading.run, texts), _start("prepare", preparing.run, prepared)]
     ended = False
     try:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from thresher.documents import hash_text
 from thresher.engines import EngineInfo
 from thresher.pipeline.admission import Admission, Admitted, LongPolicy
-from thresher.pipeline.answering import Answering, Windows, answered_status
+from thresher.pipeline.answering import Answered, Answering, Windows, answered_status
 from thresher.pipeline.kept_engine import KEPT, OpenEngine
 from thresher.pipeline.options import ClassifyOptions
 from thresher.tasks import Task, TaskPrompt, Verdict
@@ -86,7 +86,7 @@ class TextLabelling:
         self._engine = opened.engine
         self._task_prompt = task_prompt
         self._admission = admission
-        self._answering = Answering(opened.engine, task_prompt)
+        self._answering = Answering(opened.engine)
         #: What a user should know before trusting the labels.
         self.notices = (*opened.model.notices, *task_prompt.notices)
 
@@ -109,7 +109,7 @@ class TextLabelling:
 
     def _label(self, texts: Sequence[str]) -> dict[str, list[Prediction]]:
         admitted = dict(zip(texts, self._admission.admit_texts(texts), strict=True))
-        outcomes: dict[str, list[Verdict] | Failure] = {}
+        outcomes: dict[str, Answered | Failure] = {}
         to_read: list[tuple[str, Windows]] = []
         for text, (_, reading) in admitted.items():
             if not text.strip():
@@ -119,7 +119,8 @@ class TextLabelling:
             else:
                 to_read.append((text, reading.windows))
         for batch in self._batches(to_read):
-            outcomes |= dict(self._answering.ask(batch))
+            asked = [(text, self._task_prompt, windows) for text, windows in batch]
+            outcomes |= dict(self._answering.ask(asked))
         return {text: self._rows(text, *admitted[text], outcomes[text]) for text in texts}
 
     def _batches(self, documents: Iterable[tuple[str, Windows]]) -> Iterator[list[tuple[str, Windows]]]:
@@ -136,7 +137,7 @@ class TextLabelling:
             yield batch
 
     def _rows(
-        self, text: str, document_tokens: int, reading: Admitted | Failure, outcome: list[Verdict] | Failure
+        self, text: str, document_tokens: int, reading: Admitted | Failure, outcome: Answered | Failure
     ) -> list[Prediction]:
         info = self.info
         row = Prediction(
@@ -155,10 +156,10 @@ class TextLabelling:
         if isinstance(outcome, Failure):
             questions = [question.name for question in self._task_prompt.questions]
             return [replace(row, question=name, status=outcome.status, error=outcome.reason) for name in questions]
-        return [_answered(row, verdict) for verdict in outcome]
+        return [_answered(row, verdict, outcome) for verdict in outcome.verdicts]
 
 
-def _answered(row: Prediction, verdict: Verdict) -> Prediction:
+def _answered(row: Prediction, verdict: Verdict, answered: Answered) -> Prediction:
     return replace(
         row,
         question=verdict.question,
@@ -168,4 +169,6 @@ def _answered(row: Prediction, verdict: Verdict) -> Prediction:
         probabilities=verdict.probabilities,
         label_mass=verdict.label_mass,
         expected=verdict.expected,
+        prompt_tokens=answered.prompt_tokens,
+        cached_tokens=answered.cached_tokens,
     )
