@@ -44,12 +44,13 @@ class Native:
 
     @staticmethod
     def unsuited(model: Model) -> str:
-        """Why ``auto`` should not take it for ``model``; empty where it should."""
+        """Why ``auto`` should not take it for ``model``; asked where torch is there."""
         if model.facts.architecture not in ARCHITECTURES:
             return f"it reads Qwen3.5 and Qwen3, not {model.facts.architecture}"
         if model.tokenizer is None:
             return f"it has no tokenizer for the vocabulary {model.facts.tokenizer_model}"
-        _check_torch()
+        if model.checkpoint is not None:
+            return ""  # no other engine reads checkpoints
         import torch
 
         return "" if torch.cuda.is_available() else "there is no CUDA device"
