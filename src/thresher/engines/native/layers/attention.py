@@ -40,7 +40,7 @@ class Attention:
         values = parts.linear("self_attn.v_proj")(h_all)
         memory.pack.values[view.start : view.stop] = values.view(-1, config.kv_heads, config.head_dim)
         if pruned and not len(view.wanted_rows):
-            return h[:0]
+            return h.new_empty(0, h.shape[1])  # no view, which would keep all of h
         queries, gate = self._queries(quantize(h[view.wanted_rows]) if pruned else h_all)
         cos, sin = (view.cos[view.wanted_rows], view.sin[view.wanted_rows]) if pruned else (view.cos, view.sin)
         pieces = view.wanted_pieces if pruned else view.pieces

@@ -65,7 +65,7 @@ class DeltaNet:
         )
         memory.keep(view.spans, DeltaState(states, tails))
         if pruned and not len(view.wanted_rows):
-            return h[:0]
+            return h.new_empty(0, h.shape[1])  # no view, which would keep all of h
         if pruned:
             return self._gated(out[view.wanted_rows], quantize(h[view.wanted_rows]))
         return self._gated(out, h_all)
