@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from benchmarks.machine import save
-from thresher.engines.native.config import DeltaConfig, NativeConfig
+from thresher.engines.native.config import DeltaConfig, LayerKind, NativeConfig
 from thresher.engines.native.forward import ForwardPass
 from thresher.engines.native.pack import HELD, Tree, lay_out
 from thresher.engines.native.sizing import row_bytes
@@ -69,11 +69,12 @@ class RandomSource:
 
 
 def make_config(layers: int) -> NativeConfig:
+    delta_layers: list[LayerKind] = ["delta"] * (layers - 1)
     return NativeConfig(
         family="qwen3_5",
         hidden_size=5120,
         layer_count=layers,
-        layer_kinds=(*(("delta",) * (layers - 1)), "full"),
+        layer_kinds=(*delta_layers, "full"),
         intermediate_size=64,
         vocabulary_size=256,
         rms_norm_eps=1e-6,
