@@ -42,6 +42,7 @@ bench: install
 	$(BIN)/python -m benchmarks.pipeline_rate
 	$(BIN)/python -m benchmarks.pipeline_rate --memory
 	$(BIN)/python benchmarks/llamacpp_engine.py --model demo
+	$(BIN)/python -m benchmarks.native_engine
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, SHARED_DATA
 from thresher.cli import app
 from thresher.tasks import load_task
 
@@ -42,8 +42,18 @@ def run_in(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
 
 
+def bring_data(code: str, workplace: Path) -> None:
+    """Put the data sets that an example names beside it; skip where they are absent."""
+    for name in re.findall(r"(?<=\")\w+\.jsonl(?=\")", code):
+        found = next((SHARED_DATA / "labelled").glob(name), None)
+        if found is None:
+            pytest.skip(f"the data set {name} is not beside the project")
+        shutil.copy(found, workplace / name)
+
+
 @pytest.mark.parametrize("code", [pytest.param(code, id=name) for name, code in blocks("python")])
 def test_python_examples_run(workplace: Path, code: str) -> None:
+    bring_data(code, workplace)
     result = run_in(workplace, [sys.executable, "-W", "error", "-c", code])
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip()

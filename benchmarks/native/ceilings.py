@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -98,13 +99,13 @@ def median_seconds(run: Callable[[], Any], device: torch.device, repeats: int = 
         run()
     if device.type != "cuda":
         return sorted(_host_seconds(run) for _ in range(repeats))[repeats // 2]
-    marks = [torch.cuda.Event(enable_timing=True) for _ in range(repeats + 1)]
+    marks = [torch.cuda.Event(enable_timing=True) for _ in range(repeats + 1)]  # type: ignore[no-untyped-call]
     marks[0].record()
     for mark in marks[1:]:
         run()
         mark.record()
     torch.cuda.synchronize(device)
-    return sorted(a.elapsed_time(b) for a, b in zip(marks, marks[1:], strict=False))[repeats // 2] / 1e3
+    return float(sorted(a.elapsed_time(b) for a, b in pairwise(marks))[repeats // 2]) / 1e3
 
 
 def _host_seconds(run: Callable[[], Any]) -> float:

@@ -91,7 +91,6 @@ def _numbers(*shape: int, device: torch.device) -> torch.Tensor:
 def _elementwise(device: torch.device) -> Iterator[tuple[str, str, dict[str, Any]]]:
     tokens = 1003
     scale = 1 + 0.1 * _numbers(5120, device=device)
-    yield "quantize_rows", "quantize", {"x": _numbers(tokens, 5120, device=device)}
     yield (
         "add_norm",
         "norm",
@@ -115,8 +114,8 @@ def _compare(
 ) -> dict[str, float]:
     """The kernel in bf16 and fp8 against the reference in float32, on the same bf16 numbers."""
     errors = {}
-    for quantize in [True] if name == "quantize_rows" else [False, True]:
-        flags: dict[str, bool] = {} if name == "quantize_rows" else {"quantize": quantize}
+    for quantize in (False, True):
+        flags = {"quantize": quantize}
         if name == "add_norm":
             flags["plain"] = not quantize
         half = {key: _halved(value) if key != "scale" else value for key, value in arguments.items()}
@@ -124,7 +123,7 @@ def _compare(
         exact_flags = {key: key == "plain" for key in flags}
         _poison(arguments)
         found = _values(fast(**half, **flags))
-        expected = wide["x"] if name == "quantize_rows" else _values(plain(**wide, **exact_flags))
+        expected = _values(plain(**wide, **exact_flags))
         errors[f"kernel {'fp8' if quantize else 'bf16'} {name}"] = relative_error(found, expected)
     return errors
 

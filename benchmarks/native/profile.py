@@ -25,7 +25,7 @@ _MATMULS = re.compile(r"^aten::(_scaled_mm|mm|addmm|bmm|_int_mm|_grouped_mm)$")
 
 def profile_pass(run: Callable[[], Any]) -> dict[str, Any]:
     """Seconds of one run by component and by shape of multiply; what is left of the run is gaps between kernels."""
-    start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     activities = [ProfilerActivity.CUDA, ProfilerActivity.CPU]
     with profile(activities=activities, record_shapes=True) as traced:
         start.record()
@@ -35,7 +35,7 @@ def profile_pass(run: Callable[[], Any]) -> dict[str, Any]:
     seconds = start.elapsed_time(stop) / 1e3
     kernels: dict[str, list[float]] = defaultdict(lambda: [0.0, 0])
     for event in traced.events():
-        if event.device_type == torch.autograd.DeviceType.CUDA and not event.name.startswith("aten::"):
+        if event.device_type.name == "CUDA" and not event.name.startswith("aten::"):
             kernels[event.name][0] += event.device_time / 1e6
             kernels[event.name][1] += 1
     components: dict[str, float] = defaultdict(float)
@@ -65,5 +65,5 @@ def _matmuls(traced: Any) -> list[dict[str, Any]]:
             shape = " x ".join(str(tuple(size)) for size in event.input_shapes[:2])
             found[shape][0] += event.self_device_time_total / 1e6
             found[shape][1] += event.count
-    rows = [{"shape": shape, "seconds": spent, "calls": calls} for shape, (spent, calls) in found.items()]
-    return sorted(rows, key=lambda row: -float(row["seconds"]))[:24]
+    longest = sorted(found.items(), key=lambda item: -item[1][0])[:24]
+    return [{"shape": shape, "seconds": spent, "calls": calls} for shape, (spent, calls) in longest]

@@ -12,6 +12,7 @@ from thresher.engines.base import EngineOptions
 from thresher.engines.native.assembly import assemble
 from thresher.engines.native.config import NativeConfig
 from thresher.engines.native.engine import NativeEngine
+from thresher.engines.native.precision import PrecisionChoice
 from thresher.engines.native.weights.layout import expected_shapes
 from thresher.models.facts import ModelFacts
 
@@ -73,8 +74,9 @@ def open_random(
     name: str, source: Any, precision: str, device: torch.device, settings: dict[str, int] | None = None
 ) -> NativeEngine:
     """The engine as ``thresher classify`` would assemble it for this machine, over ``source``."""
+    choice = PrecisionChoice(precision, "as asked")
     options = EngineOptions(precision=precision, settings=settings or {})
-    return assemble(_facts(name, source.config), cast(Any, None), source, precision, device, options)
+    return assemble(_facts(name, source.config), cast(Any, None), source, choice, device, options)
 
 
 def _facts(name: str, config: NativeConfig) -> ModelFacts:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thresher.errors import ThresherError
-    from thresher.pipeline import Run, RunSummary, classify
+    from thresher.estimator import ThresherClassifier
+    from thresher.pipeline import Run, RunSummary, classify, classify_texts, close_engine
     from thresher.tasks import Question, Task, load_task
     from thresher.types import Prediction
 
@@ -26,9 +27,12 @@ __all__ = [
     "Run",
     "RunSummary",
     "Task",
+    "ThresherClassifier",
     "ThresherError",
     "__version__",
     "classify",
+    "classify_texts",
+    "close_engine",
     "load_task",
 ]
 
@@ -38,8 +42,11 @@ _PLACES = {
     "Run": "thresher.pipeline",
     "RunSummary": "thresher.pipeline",
     "Task": "thresher.tasks",
+    "ThresherClassifier": "thresher.estimator",
     "ThresherError": "thresher.errors",
     "classify": "thresher.pipeline",
+    "classify_texts": "thresher.pipeline",
+    "close_engine": "thresher.pipeline",
     "load_task": "thresher.tasks",
 }
 

@@ -4,7 +4,8 @@
     ├── UsageError            the caller asked for something that cannot be done; the command line exits with 2
     │   ├── TaskError         a task file or a label list is wrong; names the file, the line and the remedy
     │   ├── InputError        an input path, a table or a column is wrong
-    │   └── JobMismatchError  the job directory belongs to something else
+    │   ├── JobMismatchError  the job directory belongs to something else
+    │   └── EstimatorError    what the scikit-learn estimator was given is wrong; also a ValueError
     ├── ModelError            a model reference or a model file cannot be used
     │   ├── ModelNotFoundError     no such file, folder, repository or quantization
     │   ├── ModelFormatError       not a model file, cut short, or of an unknown layout
@@ -14,7 +15,10 @@
     │   └── EngineCapacityError      the model or the context does not fit the memory
     ├── JobError              the job store cannot be opened, written or read
     │   ├── JobLockedError    another process is writing to this job
-    │   └── DiskFullError     no space left; what was committed is safe
+    │   └── DiskFullError     no space left, or too little for the run; what was committed is safe
+    ├── FileHandlesError      the limit of open files is too low for the run
+    ├── ExtraMissingError     an optional library is not installed; names the extra; also an ImportError
+    ├── UnlabelledError       texts without a label where every text needs one; names the rows and the reasons
     └── UnreadableError       one document cannot be read; becomes a stored failure, never ends a run
 
 A message names the value, the limit and the remedy. Errors of libraries are translated where they enter,
@@ -42,6 +46,10 @@ class InputError(UsageError):
 
 class JobMismatchError(UsageError):
     """A job directory holds something other than what was asked for."""
+
+
+class EstimatorError(UsageError, ValueError):
+    """A parameter, texts or labels given to the scikit-learn estimator are wrong; scikit-learn expects ValueErrors."""
 
 
 class ModelError(ThresherError):
@@ -81,7 +89,19 @@ class JobLockedError(JobError):
 
 
 class DiskFullError(JobError):
-    """The disk is full; everything committed before is safe."""
+    """The disk is full, or too small for the run; everything committed before is safe."""
+
+
+class FileHandlesError(ThresherError):
+    """The process may not open as many files as a run needs."""
+
+
+class ExtraMissingError(ThresherError, ImportError):
+    """A library of one of Thresher's extras is not installed; the message says how to install it."""
+
+
+class UnlabelledError(ThresherError):
+    """Some texts could not be labelled, and the caller needs a label for each."""
 
 
 class UnreadableError(ThresherError):

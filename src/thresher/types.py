@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -33,6 +35,47 @@ class Failure:
 
     status: Literal["oversize", "unreadable", "engine_error"]
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyForm:
+    """How a request of a batch file wants its label written: as JSON, alone or as the one property of an object."""
+
+    key: str | None = None  # the object's property
+    json_type: Literal["string", "boolean", "integer"] = "string"
+
+    def content(self, label: str) -> str:
+        """The whole reply that says ``label``."""
+        value = json.dumps(label, ensure_ascii=False) if self.json_type == "string" else label
+        return value if self.key is None else f"{{{json.dumps(self.key, ensure_ascii=False)}: {value}}}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """One request of a batch file: a conversation that ends with the user's message, and the replies allowed."""
+
+    messages: tuple[tuple[str, str], ...]  # (role, text)
+    labels: tuple[str, ...]
+    reply_form: ReplyForm | None = None  # None: the reply is the label's own text
+
+    @property
+    def text(self) -> str:
+        """The message that is to be answered."""
+        return self.messages[-1][1]
+
+    @property
+    def is_score(self) -> bool:
+        """Whether the labels are whole numbers, so that their mean says something."""
+        return self.reply_form is not None and self.reply_form.json_type == "integer"
+
+    def replies(self) -> tuple[str, ...]:
+        """The replies allowed, in the order of the labels."""
+        return self.labels if self.reply_form is None else tuple(map(self.reply_form.content, self.labels))
+
+    def content_sha256(self) -> str:
+        """SHA-256 (hex) of everything that decides the answer: all messages and the replies allowed."""
+        content = json.dumps([self.messages, self.labels, self.replies()])
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,3 +143,6 @@ class Prediction:
     content_sha256: str | None = None
     error: str | None = None
     gold: str | None = None
+    prompt_tokens: int | None = None  # of the whole reading that gave the answer, all its questions included
+    cached_tokens: int | None = None  # those of them that the engine had computed for others already
+    reply_form: ReplyForm | None = None  # of requests that want JSON

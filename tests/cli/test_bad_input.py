@@ -157,7 +157,7 @@ def test_a_full_disk_keeps_what_was_committed(classify: Thresher, tmp_path: Path
         write(f"in/{number}.txt", f"{number} " + os.urandom(1_000).hex())
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("a small file system can only be mounted as root")
     try:

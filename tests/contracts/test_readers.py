@@ -11,13 +11,40 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.document_files import docx, html, paragraph, pdf
+from tests.support.mail_files import msg_mail
+from tests.support.office_files import (
+    epub,
+    excel_97,
+    inline,
+    open_document,
+    powerpoint_97,
+    pptx,
+    record,
+    shape,
+    slide_part,
+    slide_text,
+    word_97,
+    xlsx,
+)
 from thresher.documents import FORMATS
 from thresher.documents.parsers import parse
+from thresher.documents.parsers.recognise import DOC, DOCX, EPUB, ODP, ODS, ODT, PPT, PPTX, RTF, XLS, XLSX
 from thresher.documents.reading.worker import parse_document
 from thresher.errors import UnreadableError
 
-DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 HOSTILE_SECONDS = 20.0
+
+
+def deep_records(depth: int) -> bytes:
+    """Containers in containers around a text."""
+    content = slide_text("deep")
+    for _ in range(depth):
+        content = record(1036, content, container=True)
+    return content
+
+
+_CELL = "<table:table><table:table-row><table:table-cell>{}</table:table-cell></table:table-row></table:table>"
+_DEPTH = 20_000
 
 #: media type -> (a name, a smallest document that says "Hello")
 MINIMAL: dict[str, tuple[str, bytes]] = {
@@ -27,16 +54,37 @@ MINIMAL: dict[str, tuple[str, bytes]] = {
     "application/json": ("a.json", b'{"greeting": "Hello"}'),
     "application/xml": ("a.xml", b"<?xml version='1.0'?><greeting>Hello</greeting>"),
     "message/rfc822": ("a.eml", b"From: a@example.org\r\nSubject: Hello\r\n\r\nHello\r\n"),
+    "application/vnd.ms-outlook": ("a.msg", msg_mail("Hello", "Hello")),
     "text/html": ("a.html", html("<p>Hello</p>")),
     "application/pdf": ("a.pdf", pdf(["Hello"])),
     DOCX: ("a.docx", docx(paragraph("Hello"))),
+    DOC: ("a.doc", word_97("Hello\r")),
+    XLSX: ("a.xlsx", xlsx({"S": f"<row r='1'>{inline('A1', 'Hello')}</row>"})),
+    XLS: ("a.xls", excel_97([(0, 0, "Hello")])),
+    PPTX: ("a.pptx", pptx([slide_part(shape("Hello"))])),
+    PPT: ("a.ppt", powerpoint_97(slide_text("Hello"))),
+    ODT: ("a.odt", open_document("text", "<text:p>Hello</text:p>")),
+    ODS: ("a.ods", open_document("spreadsheet", _CELL.format("<text:p>Hello</text:p>"))),
+    ODP: ("a.odp", open_document("presentation", "<draw:page><text:p>Hello</text:p></draw:page>")),
+    RTF: ("a.rtf", b"{\\rtf1\\ansi Hello}"),
+    EPUB: ("a.epub", epub({"one.xhtml": "<p>Hello</p>"})),
 }
 DEEP: dict[str, bytes] = {
     "application/json": b"[" * 200_000,
     "application/xml": b"<a>" * 200_000,
+    "message/rfc822": b"From: a@example.org\nContent-Type: multipart/mixed; boundary=b\n\n"
+    + b"--b\nContent-Type: multipart/mixed; boundary=b\n\n" * 3_000,
     "text/html": html("<div>" * 5_000 + "deep" + "<b><table>" * 2_000),
     "application/pdf": b"%PDF-1.4\n1 0 obj\n" + b"[<<" * 200_000,
     DOCX: docx("<w:tbl><w:tr><w:tc>" * 20_000 + paragraph("deep") + "</w:tc></w:tr></w:tbl>" * 20_000),
+    XLSX: xlsx({"S": "<row><c t='inlineStr'><is>" * _DEPTH + "<t>deep</t>" + "</is></c></row>" * _DEPTH}),
+    PPTX: pptx([slide_part("<p:grpSp>" * _DEPTH + "<a:tbl><a:tr><a:tc>" * _DEPTH + shape("deep"))]),
+    PPT: powerpoint_97(deep_records(5_000)),
+    ODT: open_document("text", "<text:list><text:list-item>" * _DEPTH + "<text:p>deep</text:p>"),
+    ODS: open_document("spreadsheet", _CELL.partition("{")[0] * _DEPTH + "<text:p>deep</text:p>"),
+    ODP: open_document("presentation", "<draw:page><text:note-body>" * _DEPTH + "<text:p>deep</text:p>"),
+    RTF: b"{\\rtf1 " + b"{\\footnote{\\pict{" * _DEPTH + b"deep" + b"}}}" * _DEPTH + b"}",
+    EPUB: epub({"one.xhtml": "<div>" * _DEPTH + "deep"}),
 }
 every_format = pytest.mark.parametrize("media_type", sorted(MINIMAL))
 

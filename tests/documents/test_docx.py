@@ -6,8 +6,7 @@ import zipfile
 import pytest
 
 from tests.support.document_files import docx, paragraph, word_part
-from thresher.documents.parsers import docx as docx_parser
-from thresher.documents.parsers import parse
+from thresher.documents.parsers import package, parse
 from thresher.documents.parsers.recognise import DOCX
 from thresher.errors import UnreadableError
 
@@ -135,11 +134,11 @@ def test_external_relations_are_not_followed() -> None:
 
 def test_a_bomb_that_declares_its_size() -> None:
     with pytest.raises(UnreadableError, match="unpacks to more than 256 MiB"):
-        text_of(docx(paragraph(" " * (docx_parser.MAX_PART_BYTES + 1))))
+        text_of(docx(paragraph(" " * (package.MAX_PART_BYTES + 1))))
 
 
 def test_a_bomb_that_lies_about_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docx_parser, "MAX_PART_BYTES", 100_000)
+    monkeypatch.setattr(package, "MAX_PART_BYTES", 100_000)
     data = docx(paragraph("a" * 1_000_000))
     with pytest.raises(UnreadableError, match=r"broken DOCX|unpacks to more"):
         text_of(_understate(data, "word/document.xml", 1000))
@@ -170,3 +169,8 @@ def test_without_its_main_part() -> None:
         archive.writestr("word/other.xml", "<a/>")
     with pytest.raises(UnreadableError, match="broken DOCX"):
         text_of(buffer.getvalue())
+
+
+def test_tables_in_tables_without_end() -> None:
+    with pytest.raises(UnreadableError, match="nested more than 200 deep"):
+        text_of(docx("<w:tbl><w:tr><w:tc>" * 1000 + paragraph("deep") + "</w:tc></w:tr></w:tbl>" * 1000))

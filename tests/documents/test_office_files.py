@@ -41,7 +41,11 @@ def test_most_files_of_readable_formats_are_read(results: list[tuple[Item, ReadR
         (read if result.text else failed)[Path(item.document_id).suffix] += 1
     assert not set(read) - READABLE - {""}
     assert read[".docx"] == 4
+    assert read[".eml"] > 200
+    assert read[".msg"] == 1
+    assert not failed[".eml"]
     assert read[".html"] == 3
+    assert all(read[extension] == 1 for extension in (".pptx", ".xlsx", ".xls", ".rtf", ".epub"))
     assert failed[".pdf"] <= 8  # scans, pictures, one encrypted, one broken
     assert read[".pdf"] >= 30
 

@@ -32,7 +32,7 @@ def test_encrypted() -> None:
 
 
 def test_no_text_layer() -> None:
-    with pytest.raises(UnreadableError, match=r"no text layer in 2 pages of PDF \(scanned\?\)"):
+    with pytest.raises(UnreadableError, match=r"no text layer in 2 pages of PDF \(scanned\? --ocr reads it\)"):
         text_of(pdf(["", ""]))
 
 

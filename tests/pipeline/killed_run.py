@@ -36,7 +36,8 @@ def main() -> None:
     inputs, job, log, model = sys.argv[1:]
     WatchedEngine.log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     fake.FakeEngine = WatchedEngine  # type: ignore[misc]
-    task = thresher.Task(["invoice", "contract", "other"])
+    is_batch = inputs.endswith(".jsonl")
+    task = None if is_batch else thresher.Task(["invoice", "contract", "other"])
     run = thresher.classify(Path(inputs), task, model=model, engine="fake", job=job)
     print(run.summary.documents, run.summary.left)
 

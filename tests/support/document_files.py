@@ -61,6 +61,17 @@ def pdf(pages: Sequence[str], *, encrypted: bool = False, to_unicode: bytes = b"
     return _assemble_pdf(objects, lock if encrypted else b"")
 
 
+def bitmap_pdf(pages: int) -> bytes:
+    """A scan: pages that are one picture each, without a text layer."""
+    kids = b" ".join(b"%d 0 R" % (3 + 2 * n) for n in range(pages))
+    objects = [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count %d/Kids[%s]>>" % (pages, kids)]
+    picture = b"q 612 0 0 792 0 0 cm BI /W 64 /H 64 /CS /G /BPC 1 ID " + b"\xaa\x55" * 256 + b" EI Q"
+    for n in range(pages):
+        objects.append(b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents %d 0 R>>" % (4 + 2 * n))
+        objects.append(b"<</Length %d>>stream\n%s\nendstream" % (len(picture), picture))
+    return _assemble_pdf(objects, b"")
+
+
 def _assemble_pdf(objects: Sequence[bytes], trailer: bytes) -> bytes:
     out = bytearray(b"%PDF-1.4\n")
     offsets = []

@@ -47,11 +47,13 @@ class MemorySource:
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._tensors[name].shape)
 
-    def load(self, name: str, dtype: torch.dtype) -> torch.Tensor:
-        return self._tensors[name].to(dtype, copy=True)
+    def load(self, name: str, dtype: torch.dtype, device: torch.device | str = "cpu") -> torch.Tensor:
+        return self._tensors[name].to(device, dtype, copy=True)
 
-    def load_rows(self, name: str, rows: torch.Tensor | Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-        return self._tensors[name][torch.as_tensor(rows)].to(dtype)
+    def load_rows(
+        self, name: str, rows: torch.Tensor | Sequence[int], dtype: torch.dtype, device: torch.device | str = "cpu"
+    ) -> torch.Tensor:
+        return self._tensors[name][torch.as_tensor(rows)].to(device, dtype)
 
     def stored_bytes(self, name: str) -> int:
         return self._tensors[name].nbytes

@@ -18,7 +18,6 @@ app = typer.Typer(
     "Exit codes: 0 every document has its label; 3 finished, and some documents failed; 2 wrong usage; "
     "1 could not run; 130 interrupted (what was done is kept).",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},

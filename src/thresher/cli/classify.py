@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 from thresher.cli.console import LiveProgress, duration, print_json, print_line, print_note, print_table
+from thresher.cli.environment import variables_named
 from thresher.cli.sizes import parse_size
+from thresher.cli.stages import print_stages
+from thresher.engines import engine_names
 from thresher.errors import UsageError
 from thresher.jobs import JobView, check_target, export
 from thresher.pipeline import ClassifyOptions, DryRun, LongPolicy, Run, RunSummary, dry_run, run_classify
@@ -19,16 +22,26 @@ from thresher.types import Prediction
 _ROWS_PRINTED = 100
 
 
+def _complete_engine(incomplete: str) -> list[str]:
+    return [name for name in engine_names() if name.startswith(incomplete)]
+
+
 def command(
+    invocation: typer.Context,
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT", help="Files, folders, globs; .jsonl and .csv named here are tables."),
+        typer.Argument(
+            metavar="INPUT",
+            help="Files, folders, globs; .jsonl, .csv and .parquet named here are tables. Batch JSONL brings its own "
+            "labels.",
+        ),
     ],
     model: Annotated[
         str,
         typer.Option(
             metavar="REF",
-            help="'demo' (shipped with Thresher), a .gguf file, or owner/repo[:QUANT] on the hub.",
+            envvar="THRESHER_MODEL",
+            help="'demo' (shipped with Thresher), a .gguf file, a checkpoint folder, or owner/repo[:QUANT] on the hub.",
         ),
     ],
     task: Annotated[
@@ -36,7 +49,13 @@ def command(
     ] = None,
     labels: Annotated[str | None, typer.Option(metavar="A,B,C", help="The labels, instead of a task file.")] = None,
     engine: Annotated[
-        str, typer.Option(metavar="NAME", help="What reads the documents; see 'thresher engines'.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What reads the documents; see 'thresher engines'.",
+            envvar="THRESHER_ENGINE",
+            autocompletion=_complete_engine,
+        ),
     ] = "auto",
     precision: Annotated[
         str, typer.Option(metavar="P", help="What the engine computes in: fp32, bf16, fp8, int8, nvfp4.")
@@ -57,15 +76,26 @@ def command(
     gold_column: Annotated[
         str | None, typer.Option(metavar="C", help="Table column with right labels, kept beside the predictions.")
     ] = None,
+    attachments: Annotated[
+        bool, typer.Option("--attachments", help="Attachments of mails are documents of their own, too.")
+    ] = False,
+    ocr: Annotated[
+        bool, typer.Option("--ocr", help="Read scanned PDFs and pictures, too (slow; needs thresher[ocr]).")
+    ] = False,
     context: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Largest prompt in tokens (default: the model's own, cut to what memory allows)."
+            metavar="N",
+            help="Largest prompt in tokens (default: the model's own, cut to what memory allows).",
+            envvar="THRESHER_CONTEXT",
         ),
     ] = None,
     long: Annotated[
         LongPolicy,
-        typer.Option(help="Longer documents: keep start and end, keep the start, score in windows, or set aside."),
+        typer.Option(
+            help="Longer documents: keep start and end, keep the start, score in windows, or set aside.",
+            envvar="THRESHER_LONG",
+        ),
     ] = "head-tail",
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only the first N documents.")] = None,
     dry: Annotated[
@@ -74,16 +104,27 @@ def command(
     ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failures of earlier runs again.")] = False,
     no_store_text: Annotated[
-        bool, typer.Option("--no-store-text", help="Do not keep the documents' text in the job.")
+        bool,
+        typer.Option(
+            "--no-store-text", help="Do not keep the documents' text in the job.", envvar="THRESHER_NO_STORE_TEXT"
+        ),
     ] = False,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", help="CPU threads of the engine (default: the cores).")
+        int | None,
+        typer.Option(metavar="N", help="CPU threads of the engine (default: the cores).", envvar="THRESHER_THREADS"),
     ] = None,
-    device: Annotated[str | None, typer.Option(metavar="D", help="Where the engine computes: cpu or gpu.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="D", help="Where the engine computes: cpu or gpu.", envvar="THRESHER_DEVICE"),
+    ] = None,
     weights_memory: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="Memory for weights, such as 12GiB; what does not fit is streamed."),
     ] = None,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Say at the end how long each stage was busy; with --json as 'stages'."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Give every document its label.
@@ -95,40 +136,45 @@ def command(
     """
     if out is not None:
         check_target(out, overwrite=overwrite)
-    options = ClassifyOptions(
-        engine=engine, precision=precision, job=job, text_column=text_column, id_column=id_column, gold_column=gold_column,
-        context_tokens=context, long_policy=long, limit=limit, retry_failed=retry_failed,
-        store_text=not no_store_text, threads=threads, device=device,
-        weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory),
-    )  # fmt: skip
-    chosen = _task(task, labels)
-    exclude = [] if out is None else [out]
-    with LiveProgress() as progress:
-        if dry:
-            report = dry_run(inputs, chosen, model, options, exclude=exclude, progress=progress)
-        else:
-            run = run_classify(inputs, chosen, model, options, exclude=exclude, progress=progress)
+    with variables_named(invocation):
+        options = ClassifyOptions(
+            engine=engine, precision=precision, job=job,
+            text_column=text_column, id_column=id_column, gold_column=gold_column,
+            attachments=attachments, ocr=ocr, context_tokens=context, long_policy=long, limit=limit,
+            retry_failed=retry_failed, store_text=not no_store_text, threads=threads, device=device,
+            weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory),
+        )  # fmt: skip
+        chosen = _task(task, labels)
+        exclude = [] if out is None else [out]
+        with LiveProgress() as progress:
+            if dry:
+                report = dry_run(inputs, chosen, model, options, exclude=exclude, progress=progress)
+            else:
+                run = run_classify(inputs, chosen, model, options, exclude=exclude, progress=progress)
     if dry:
-        _print_dry_run(report, as_json=as_json)
+        _print_dry_run(report, as_json=as_json, verbose=verbose)
         return
-    _finish(run, out, overwrite=overwrite, as_json=as_json)
+    _finish(run, out, overwrite=overwrite, as_json=as_json, verbose=verbose)
 
 
-def _task(file: Path | None, labels: str | None) -> Task:
-    if (file is None) == (labels is None):
+def _task(file: Path | None, labels: str | None) -> Task | None:
+    """The task asked for; None where the inputs must bring it."""
+    if file is not None and labels is not None:
         raise UsageError("give either --task FILE or --labels a,b,c")
     if file is not None:
         return load_task(file)
-    return Task([name.strip() for name in (labels or "").split(",") if name.strip()])
+    return None if labels is None else Task([name.strip() for name in labels.split(",") if name.strip()])
 
 
-def _finish(run: Run, out: Path | None, *, overwrite: bool, as_json: bool) -> None:
+def _finish(run: Run, out: Path | None, *, overwrite: bool, as_json: bool, verbose: bool) -> None:
     summary = run.summary
     if as_json:
-        print_json(summary.to_json())
+        print_json(summary.to_json(with_stages=verbose))
     else:
         _print_rows(run)
         _print_summary(summary)
+        if verbose:
+            print_stages(summary.stages)
     if out is not None:
         with JobView.open(run.job) as view:
             rows = export(view, out, overwrite=overwrite)
@@ -191,9 +237,9 @@ def _print_summary(summary: RunSummary) -> None:
     )
 
 
-def _print_dry_run(report: DryRun, *, as_json: bool) -> None:
+def _print_dry_run(report: DryRun, *, as_json: bool, verbose: bool) -> None:
     if as_json:
-        print_json(report.to_json())
+        print_json(report.to_json(with_stages=verbose))
         return
     expected = "unknown" if report.expected_seconds is None else duration(report.expected_seconds)
     rows = [
@@ -215,3 +261,5 @@ def _print_dry_run(report: DryRun, *, as_json: bool) -> None:
             f"projected from {report.sampled_tokens:,} tokens read now at {report.tokens_per_second:,.0f} tok/s by "
             f"{report.model} on {report.engine}"
         )
+    if verbose:
+        print_stages(report.stages)

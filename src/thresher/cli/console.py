@@ -32,14 +32,17 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=True, indent=2))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:
-    """A result as a table, on stdout; columns named in ``right`` are set flush right."""
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = (), *, to_stderr: bool = False
+) -> None:
+    """A result as a table, on stdout unless told otherwise; columns named in ``right`` are set flush right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_printable(cell)) for cell in row))
-    console = Console(file=sys.stdout, soft_wrap=False, width=None if sys.stdout.isatty() else 160)
+    stream = sys.stderr if to_stderr else sys.stdout
+    console = Console(file=stream, soft_wrap=False, width=None if stream.isatty() else 160)
     console.print(table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -37,7 +38,9 @@ def open_regular(path: AnyPath) -> BinaryIO:
         UnreadableError: it is gone, forbidden, or no regular file (a symbolic link counts as none: resolve it before).
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not hasattr(os, "O_NOFOLLOW") and os.path.islink(path):  # noqa: PTH114 - may be bytes
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        handle = os.open(path, _flags())
         kind = special_kind(os.fstat(handle).st_mode)
     except (OSError, ValueError) as error:
         raise UnreadableError(f"cannot be opened: {_why(error)}") from error
@@ -45,6 +48,12 @@ def open_regular(path: AnyPath) -> BinaryIO:
         os.close(handle)
         raise UnreadableError(f"is {kind}, not a file")
     return os.fdopen(handle, "rb", buffering=0)
+
+
+def _flags() -> int:
+    """Windows has none of the first three and needs the last."""
+    names = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+    return os.O_RDONLY | sum(getattr(os, name, 0) for name in names)
 
 
 def read_bytes(path: AnyPath, limit_bytes: int) -> bytes:

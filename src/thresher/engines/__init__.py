@@ -4,6 +4,15 @@
 """
 
 from thresher.engines.base import Engine, EngineInfo, EngineOptions
-from thresher.engines.registry import Availability, availability, choose_engine, open_engine
+from thresher.engines.registry import Availability, availability, choose_engine, engine_names, open_engine
 
-__all__ = ["Availability", "Engine", "EngineInfo", "EngineOptions", "availability", "choose_engine", "open_engine"]
+__all__ = [
+    "Availability",
+    "Engine",
+    "EngineInfo",
+    "EngineOptions",
+    "availability",
+    "choose_engine",
+    "engine_names",
+    "open_engine",
+]

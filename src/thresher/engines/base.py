@@ -38,6 +38,7 @@ class EngineInfo:
     batch_requests: int  # requests it likes to be given per call of ``score``
     exact_probabilities: bool
     shares_prefix: bool
+    notices: tuple[str, ...] = ()  # what it chose, for people
 
 
 @runtime_checkable

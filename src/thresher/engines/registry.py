@@ -22,7 +22,7 @@ ENGINES: Mapping[str, str] = {
 AUTO = "auto"
 #: What ``auto`` tries, in this order, and why it is taken.
 _PREFERRED: Mapping[str, str] = {
-    "native": "the fastest for this model here",
+    "native": "reads this model layer by layer, prefill only",
     "llamacpp": "runs GGUF models inside this process",
 }
 
@@ -91,6 +91,11 @@ def choose_engine(name: str, model: Model) -> tuple[str, str]:
             return candidate, reason
         problems.append(f"{candidate}: {problem}")
     raise EngineUnavailableError(f"no engine can run this model here: {'; '.join(problems)}")
+
+
+def engine_names() -> tuple[str, ...]:
+    """What ``open_engine`` takes as a name; imports none of them."""
+    return (AUTO, *ENGINES)
 
 
 def availability() -> list[Availability]:

@@ -13,7 +13,7 @@ import filelock
 import psutil
 
 from thresher.errors import DiskFullError, JobError, JobLockedError
-from thresher.jobs.schema import migrate
+from thresher.jobs.schema import MIGRATIONS, migrate
 
 DATABASE_NAME = "job.sqlite"
 LOCK_NAME = "writer.lock"
@@ -79,6 +79,7 @@ def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
     database = folder / DATABASE_NAME
     with translated_errors(folder):
         if read_only:
+            _bring_up_to_date(folder)
             uri = f"{database.resolve().as_uri()}?mode=ro"
             connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
         else:
@@ -95,6 +96,15 @@ def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
             connection.close()
             raise
         return connection
+
+
+def _bring_up_to_date(folder: Path) -> None:
+    """Give an older job its new tables and columns, for readers ask for them."""
+    with contextlib.closing(sqlite3.connect(folder / DATABASE_NAME, timeout=_BUSY_TIMEOUT_S)) as connection:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        begun = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone()
+    if begun and version < len(MIGRATIONS):
+        connect(folder).close()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from thresher.types import Status
+from thresher.types import ReplyForm, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,15 @@ class ListedDocument:
     mtime_ns: int  # of the file, or of the table that the row is in
     gold: str | None = None
     content_sha256: str | None = None  # known at once for rows of tables
+    reply_form: ReplyForm | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftToDo:
+    """What a run has before it."""
+
+    documents: int
+    text_bytes: int  # of those documents whose size is that of their text: table rows and plain text files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +101,8 @@ class Result:
     expected: float | None = None
     document_tokens: int | None = None
     truncated_tokens: int = 0
+    prompt_tokens: int | None = None  # of the whole reading that gave the answer
+    cached_tokens: int | None = None
     error: str | None = None
 
 

@@ -49,6 +49,11 @@ MIGRATIONS: tuple[str, ...] = (
         text_zlib BLOB NOT NULL
     );
     """,
+    """
+    ALTER TABLE results ADD COLUMN prompt_tokens INTEGER;  -- of the reading that gave the answer; NULL if not known
+    ALTER TABLE results ADD COLUMN cached_tokens INTEGER;
+    ALTER TABLE documents ADD COLUMN reply_form TEXT;      -- JSON of ReplyForm, where a request wants one
+    """,
 )
 
 

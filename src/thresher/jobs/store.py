@@ -17,20 +17,23 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from thresher.errors import InputError
 from thresher.jobs.location import connect, prepare_folder, translated_errors, writer_lock
-from thresher.jobs.records import Commit, DocumentState, ListedDocument, Result, RunFacts
-from thresher.types import FAILURE_STATUSES
+from thresher.jobs.records import Commit, DocumentState, LeftToDo, ListedDocument, Result, RunFacts
+from thresher.types import FAILURE_STATUSES, ReplyForm
 
 _LISTING_BATCH = 2_000
 _VANISHED = "the document was listed and then was gone before it could be read"
+#: Files whose size is the size of their text. Of others, a PDF say, it tells nothing.
+_PLAIN_TEXT = (".txt", ".md", ".log", ".csv", ".jsonl", ".json", ".tex", ".rst")
 _RESULT_COLUMNS = (
     "run_id, content_sha256, question, status, label, probability, probabilities, label_mass, expected, "
-    "document_tokens, truncated_tokens, error"
+    "document_tokens, truncated_tokens, prompt_tokens, cached_tokens, error"
 )
 
 
@@ -125,7 +128,7 @@ class JobStore:
         rows = [
             (
                 self._run_id, d.document_id, next(positions), self._listing, d.source, d.size_bytes, d.mtime_ns, d.gold,
-                _to_blob(d.content_sha256),
+                _to_blob(d.content_sha256), _reply_form_cell(d.reply_form),
             )
             for d in batch
         ]  # fmt: skip
@@ -134,11 +137,12 @@ class JobStore:
             self._connection.executemany(
                 """
                 INSERT INTO documents (run_id, document_id, position, listing, source, size_bytes, mtime_ns, gold,
-                                       content_sha256)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                                       content_sha256, reply_form)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (run_id, document_id) DO UPDATE SET
                     position = excluded.position, listing = excluded.listing, source = excluded.source,
-                    gold = excluded.gold, size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns,
+                    gold = excluded.gold, reply_form = excluded.reply_form, size_bytes = excluded.size_bytes,
+                    mtime_ns = excluded.mtime_ns,
                     content_sha256 = CASE
                         WHEN excluded.content_sha256 IS NOT NULL THEN excluded.content_sha256
                         WHEN documents.source = excluded.source AND documents.size_bytes = excluded.size_bytes
@@ -193,6 +197,21 @@ class JobStore:
             for row in rows
         }
 
+    def left_to_do(self) -> LeftToDo:
+        """The documents of the present listing that have no row yet."""
+        plain = " OR ".join(f"d.source LIKE '%{suffix}'" for suffix in _PLAIN_TEXT)
+        rows = self._query(
+            f"""
+            SELECT COUNT(*), COALESCE(SUM(CASE WHEN d.content_sha256 IS NOT NULL OR {plain} THEN d.size_bytes END), 0)
+            FROM documents AS d
+            WHERE d.run_id = ? AND d.listing = ? AND d.unreadable_reason IS NULL AND NOT EXISTS (
+                SELECT 1 FROM results AS r WHERE r.run_id = d.run_id AND r.content_sha256 = d.content_sha256)
+            """,
+            self._run_id,
+            self._listing,
+        )
+        return LeftToDo(documents=rows[0][0], text_bytes=rows[0][1])
+
     def scored_contents(self, content_hashes: Sequence[str]) -> set[str]:
         """Those contents (SHA-256 in hex) that have a stored result in this run."""
         marks = ",".join("?" * len(content_hashes))
@@ -231,7 +250,7 @@ class JobStore:
             )
             self._connection.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", packed)
             self._connection.executemany(
-                f"INSERT OR REPLACE INTO results ({_RESULT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT OR REPLACE INTO results ({_RESULT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 [self._result_row(result) for result in commit.results],
             )
 
@@ -252,7 +271,7 @@ class JobStore:
         return (
             self._run_id, _to_blob(result.content_sha256), result.question, result.status, _label_cell(result.label),
             result.probability, _to_json(result.probabilities), result.label_mass, result.expected,
-            result.document_tokens, result.truncated_tokens, result.error,
+            result.document_tokens, result.truncated_tokens, result.prompt_tokens, result.cached_tokens, result.error,
         )  # fmt: skip
 
     def _query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
@@ -278,6 +297,10 @@ def _to_blob(sha256_hex: str | None) -> bytes | None:
 
 def _label_cell(label: str | tuple[str, ...] | None) -> str | None:
     return json.dumps(label, ensure_ascii=False) if isinstance(label, tuple) else label
+
+
+def _reply_form_cell(form: ReplyForm | None) -> str | None:
+    return None if form is None else json.dumps(asdict(form), ensure_ascii=False)
 
 
 def _to_json(probabilities: Mapping[str, float] | None) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from thresher.jobs.location import connect, existing_database, translated_errors
 from thresher.jobs.records import JobCounts, RunFacts
-from thresher.types import Prediction
+from thresher.types import Prediction, ReplyForm
 
 _GROUPS_QUERY = """
 SELECT r.question, r.status, r.label, COUNT(*)
@@ -23,9 +23,9 @@ WHERE d.run_id = :run AND d.listing >= :listing AND d.unreadable_reason IS NULL
 GROUP BY r.question, r.status, r.label
 """
 _ROWS_QUERY = """
-SELECT d.document_id, d.source, d.gold, d.content_sha256, d.unreadable_reason,
+SELECT d.document_id, d.source, d.gold, d.reply_form, d.content_sha256, d.unreadable_reason,
        r.question, r.status, r.label, r.probability, r.probabilities, r.label_mass, r.expected,
-       r.document_tokens, r.truncated_tokens, r.error
+       r.document_tokens, r.truncated_tokens, r.prompt_tokens, r.cached_tokens, r.error
 FROM documents AS d
 LEFT JOIN results AS r ON r.run_id = d.run_id AND r.content_sha256 = d.content_sha256 AND d.unreadable_reason IS NULL
 WHERE d.run_id = :run AND d.listing >= :listing AND (r.question IS NOT NULL OR d.unreadable_reason IS NOT NULL)
@@ -125,12 +125,14 @@ class JobView:
         return zlib.decompress(row[0]).decode("utf-8") if row else None
 
     def _predictions(self, run: RunFacts, row: tuple[Any, ...]) -> Iterator[Prediction]:
-        document_id, source, gold, content, unreadable_reason, question, status, *answer, error = row
-        label, probability, probabilities, label_mass, expected, document_tokens, truncated_tokens = answer
+        document_id, source, gold, reply_form, content, unreadable_reason, question, status, *answer, error = row
+        label, probability, probabilities, label_mass, expected, *tokens = answer
+        document_tokens, truncated_tokens, prompt_tokens, cached_tokens = tokens
         several = label is not None and self._is_multi(question)
         common: dict[str, Any] = {
             "document_id": document_id, "source": source, "gold": gold,
             "content_sha256": content.hex() if content else None,
+            "reply_form": ReplyForm(**json.loads(reply_form)) if reply_form else None,
             "model": run.model, "engine": run.engine, "precision": run.precision, "context": run.context_tokens,
         }  # fmt: skip
         if unreadable_reason is not None:
@@ -148,6 +150,8 @@ class JobView:
             expected=expected,
             document_tokens=document_tokens,
             truncated_tokens=truncated_tokens,
+            prompt_tokens=prompt_tokens,
+            cached_tokens=cached_tokens,
             error=error,
         )
 

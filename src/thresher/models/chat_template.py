@@ -63,6 +63,7 @@ class ChatTemplate:
         self._eos = eos_token
         self._special_tokens = sorted({*special_tokens} - {""}, key=len, reverse=True)
         self._add_bos = add_bos
+        self._known_conversations: dict[tuple[str, ...], tuple[str, ...] | ModelFormatError] = {}
 
     def pieces(self, user_pieces: Sequence[str]) -> tuple[str, ...]:
         """The template's own text before, between and after the pieces of a user's message: one more than pieces.
@@ -72,9 +73,27 @@ class ChatTemplate:
         """
         if not any(piece.strip() for piece in user_pieces):
             raise ValueError("a message without text cannot be found again in a rendered template")
-        content = "".join(map(_placeholder, user_pieces))
-        before, after = self._around(content)
+        before, after = self._around([("user", "".join(map(_placeholder, user_pieces)))])
         return (before, *[""] * (len(user_pieces) - 1), after)
+
+    def conversation(self, roles: Sequence[str]) -> tuple[str, ...]:
+        """The template's own text before, between and after messages of these ``roles``: one more than messages.
+
+        The last role is ``"user"``; the text after it opens the answer. Messages have no white space around them.
+
+        Raises:
+            ModelFormatError: the template refuses such a conversation or does not keep its messages verbatim.
+        """
+        key = tuple(roles)
+        if key not in self._known_conversations:
+            try:
+                self._known_conversations[key] = self._around([(role, _placeholder("message")) for role in roles])
+            except ModelFormatError as error:
+                self._known_conversations[key] = error
+        known = self._known_conversations[key]
+        if isinstance(known, ModelFormatError):
+            raise known
+        return known
 
     @cached_property
     def end_of_turn(self) -> str:
@@ -83,7 +102,7 @@ class ChatTemplate:
         Raises:
             ModelFormatError: neither the template nor the model names such a token.
         """
-        _, answered = self._conversations(_placeholder("question"))
+        _, answered = self._conversations([("user", _placeholder("question"))])
         after = answered.partition(self._answer)[2].lstrip()
         for token in self._special_tokens:
             if after.startswith(token):
@@ -121,29 +140,30 @@ class ChatTemplate:
         trimmed = text.lstrip()
         return trimmed.removeprefix(self.end_of_turn) if trimmed.startswith(self.end_of_turn) else text
 
-    def _around(self, content: str) -> tuple[str, str]:
-        opened, answered = self._conversations(content)
-        before, after = opened.split(content)
+    def _around(self, turns: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+        """The template's text around ``turns``, which are roles and placeholders."""
+        (before, *between, after), answered = self._conversations(turns)
         if self._add_bos and not before.startswith(self._bos):
             before = self._bos + before
-        given_opening = answered.partition(content)[2].partition(self._answer)[0]
-        return before, _answer_opening(after, given_opening)
+        given_opening = answered.partition(turns[-1][1])[2].partition(self._answer)[0]
+        return before, *between, _answer_opening(after, given_opening)
 
-    def _conversations(self, content: str) -> tuple[str, str]:
-        """The rendered question, and the question with its answer ("" where the template takes no answer).
+    def _conversations(self, turns: Sequence[tuple[str, str]]) -> tuple[tuple[str, ...], str]:
+        """The rendered question split around its turns, and the question with its answer ("" where it takes none).
 
         The content is given as text, or else, for templates that want it, as a list with one text in it.
         """
         variables = []
         for shape in (str, _as_parts):
-            asked: list[Message] = [{"role": "user", "content": shape(content)}]
+            asked: list[Message] = [{"role": role, "content": shape(content)} for role, content in turns]
             answer: Message = {"role": "assistant", "content": shape(self._answer)}
             variables.append(_variables(asked, False, True, self._bos, self._eos))
             variables.append(_variables([*asked, answer], False, False, self._bos, self._eos))
         texts = render_texts(self._template, variables)
         for opened, answered in (texts[:2], texts[2:]):
-            if isinstance(opened, str) and opened.count(content) == 1:
-                return opened, answered if isinstance(answered, str) and self._answer in answered else ""
+            parts = _split_around(opened, [content for _, content in turns]) if isinstance(opened, str) else None
+            if parts is not None:
+                return parts, answered if isinstance(answered, str) and self._answer in answered else ""
         if isinstance(texts[0], ModelFormatError):
             raise texts[0]
         raise ModelFormatError(
@@ -171,6 +191,10 @@ class PlainFormat:
         """As :meth:`ChatTemplate.pieces`."""
         return (self._before, *[""] * (len(user_pieces) - 1), "\n\nAnswer:\n")
 
+    def conversation(self, roles: Sequence[str]) -> tuple[str, ...]:
+        """As :meth:`ChatTemplate.conversation`: the messages as paragraphs."""
+        return (self._before, *["\n\n"] * (len(roles) - 1), "\n\nAnswer:\n")
+
 
 def _variables(
     messages: Sequence[Message], enable_thinking: bool, add_generation_prompt: bool, bos_token: str, eos_token: str
@@ -182,6 +206,18 @@ def _variables(
         "bos_token": bos_token,
         "eos_token": eos_token,
     }
+
+
+def _split_around(text: str, contents: Sequence[str]) -> tuple[str, ...] | None:
+    """``text`` without ``contents``, each of which must be in it once and in their order."""
+    parts: list[str] = []
+    rest = text
+    for content in contents:
+        part, found, rest = rest.partition(content)
+        if not found or content in rest:
+            return None
+        parts.append(part)
+    return (*parts, rest)
 
 
 def _as_parts(text: str) -> list[dict[str, str]]:

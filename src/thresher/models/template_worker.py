@@ -11,6 +11,7 @@ Request: ``{"template": str, "renders": [variables, ...]}``. Reply: ``[{"text": 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable
@@ -83,7 +84,8 @@ def _limit_this_process() -> None:
     except ImportError:  # not on Windows; the parent's limit of wall time remains
         return
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+    with contextlib.suppress(ValueError, OSError):  # macOS may refuse it
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from thresher.documents import is_frame, open_frame
+from thresher.errors import UsageError
 from thresher.pipeline.admission import LONG_POLICIES, LongPolicy
 from thresher.pipeline.dry_run import DryRun, dry_run
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.progress import Progress, ProgressState
 from thresher.pipeline.run import Run, run_classify
+from thresher.pipeline.stage_times import StageTime
 from thresher.pipeline.summary import RunSummary
+from thresher.pipeline.texts import classify_texts, close_engine, text_labelling
 from thresher.tasks import Task
 
 __all__ = [
@@ -23,15 +27,19 @@ __all__ = [
     "ProgressState",
     "Run",
     "RunSummary",
+    "StageTime",
     "classify",
+    "classify_texts",
+    "close_engine",
     "dry_run",
     "run_classify",
+    "text_labelling",
 ]
 
 
 def classify(
-    inputs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
-    task: Task,
+    inputs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | object,
+    task: Task | None = None,
     *,
     model: str | os.PathLike[str],
     engine: str = "auto",
@@ -40,6 +48,8 @@ def classify(
     text_column: str | None = None,
     id_column: str | None = None,
     gold_column: str | None = None,
+    attachments: bool = False,
+    ocr: bool = False,
     context: int | None = None,
     long: LongPolicy = "head-tail",
     limit: int | None = None,
@@ -53,8 +63,11 @@ def classify(
     """Give every document its label and its probability, durably.
 
     Args:
-        inputs: files, folders, globs and tables (``.jsonl``, ``.csv``).
-        task: what to ask.
+        inputs: files, folders, globs and tables (``.jsonl``, ``.csv``, ``.parquet``). Or one table in memory: a
+            pandas ``DataFrame``, a pyarrow ``Table`` or ``RecordBatchReader``, a Hugging Face ``Dataset``, or
+            anything that offers an Arrow stream (``__arrow_c_stream__``); its documents are called ``DataFrame:1``
+            and so on where no column has their ids.
+        task: what to ask; None for batch files (OpenAI batch JSONL), which bring their own prompts and labels.
         model: ``"demo"``, a ``.gguf`` file, or ``"owner/repo[:QUANT]"`` on the hub.
         engine: a name that ``thresher engines`` lists, or ``"auto"``.
         precision: what the engine computes in; ``"auto"`` is the weights' own.
@@ -62,6 +75,8 @@ def classify(
         text_column: the column of a table that holds the text.
         id_column: the column of a table that holds the documents' ids.
         gold_column: the column of a table that holds the right labels; kept beside the predictions.
+        attachments: attachments of mails are documents of their own, too.
+        ocr: read scanned PDFs and pictures by optical character recognition (needs ``thresher[ocr]``).
         context: the largest prompt in tokens; the default is the model's own, cut to what the memory allows.
         long: what to do with longer documents: ``"head-tail"``, ``"head"``, ``"windows"`` or ``"skip"``.
         limit: only the first so many documents.
@@ -86,6 +101,8 @@ def classify(
         text_column=text_column,
         id_column=id_column,
         gold_column=gold_column,
+        attachments=attachments,
+        ocr=ocr,
         context_tokens=context,
         long_policy=long,
         limit=limit,
@@ -95,5 +112,18 @@ def classify(
         device=device,
         weights_memory_bytes=weights_memory_bytes,
     )
-    places = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
-    return run_classify(places, task, os.fspath(model), options, progress=progress)
+    if is_frame(inputs):
+        with open_frame(inputs) as frame:
+            return run_classify(frame, task, os.fspath(model), options, progress=progress)
+    return run_classify(_places(inputs), task, os.fspath(model), options, progress=progress)
+
+
+def _places(inputs: object) -> Sequence[str | os.PathLike[str]]:
+    places = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
+    if not isinstance(places, Iterable) or isinstance(places, Mapping):
+        raise UsageError(f"inputs is a {type(inputs).__name__}; give paths or a table such as a DataFrame")
+    listed = list(places)
+    for place in listed:
+        if not isinstance(place, (str, os.PathLike)):
+            raise UsageError(f"an input is a {type(place).__name__}; give paths, or one table by itself")
+    return listed

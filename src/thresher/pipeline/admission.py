@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from thresher.answers import Answer
 from thresher.errors import UsageError
 from thresher.models.tokenizer import Tokenizer
+from thresher.tasks import document_text
 from thresher.types import Failure, Prompt
 
 LongPolicy = Literal["head-tail", "head", "windows", "skip"]
@@ -41,6 +42,7 @@ class Admission:
     def __init__(self, *, context_tokens: int, prompt: Prompt, policy: LongPolicy, tokenizer: Tokenizer) -> None:
         self._context_tokens = context_tokens
         self._policy = policy
+        self._tokenizer = tokenizer
         self._gap = tokenizer.encode(GAP_MARK)
         self.capacity_tokens = context_tokens - prompt.overhead_tokens()
         if self.capacity_tokens < len(self._gap) + 2:
@@ -49,6 +51,12 @@ class Admission:
                 f"context is {context_tokens} tokens, which leaves no room for a document; use a larger --context, or "
                 "fewer labels, shorter descriptions or fewer examples"
             )
+
+    def admit_texts(self, texts: Sequence[str]) -> list[tuple[int, Admitted | Failure]]:
+        """For each text how many tokens it has, and how it is read."""
+        # arrays, because lists of millions of numbers keep the garbage collector busy
+        encoded = [array("i", tokens) for tokens in self._tokenizer.encode_batch(list(map(document_text, texts)))]
+        return [(len(tokens), self.admit(tokens)) for tokens in encoded]
 
     def fits(self, tokens: Sequence[int]) -> bool:
         """Whether the document is read whole, in one piece."""

@@ -8,13 +8,15 @@ from types import TracebackType
 from typing import Self
 
 from thresher.jobs import Commit, JobStore
+from thresher.pipeline.stage_times import StageTimes
 
 
 class Committing:
     """Runs a store's commits in a thread of its own, in order."""
 
-    def __init__(self, store: JobStore) -> None:
+    def __init__(self, store: JobStore, times: StageTimes) -> None:
         self._store = store
+        self._times = times
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="thresher-commit")
         self._last: Future[None] | None = None
 
@@ -35,10 +37,13 @@ class Committing:
         """
         last, self._last = self._last, None
         if last is not None:
-            last.result()
+            with self._times.busy("waiting"):
+                last.result()
 
     def _run(self, commit: Commit, then: Callable[[], None]) -> None:
-        self._store.commit(commit)
+        with self._times.busy("committing"):
+            self._store.commit(commit)
+        self._times.add("committing", documents=len(commit.reads))
         then()
 
     def __enter__(self) -> Self:

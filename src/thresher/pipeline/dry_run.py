@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thresher.documents import ReaderPool
 from thresher.jobs import JobStore
-from thresher.pipeline.listing import Inputs, list_documents
+from thresher.pipeline.listing import Places, list_documents
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared
 from thresher.pipeline.progress import Progress, SilentProgress
 from thresher.pipeline.setup import Workbench, workbench
-from thresher.pipeline.stages import prepared_documents
+from thresher.pipeline.stage_times import StageTime, StageTimes
+from thresher.pipeline.stages import prepared_documents, reader_pool
+from thresher.pipeline.subject import open_subject
+from thresher.pipeline.summary import as_json
 from thresher.tasks import Task
-from thresher.types import Request
+from thresher.types import Prompt, Request
 
 _SAMPLE_DOCUMENTS = 16
 _SAMPLE_TOKENS = 20_000
@@ -40,7 +41,7 @@ class DryRun:
     unreadable_reasons: dict[str, str]  # document id -> reason, of the first of them
     document_tokens: int  # of distinct documents, whole
     prompt_tokens: int  # to be read by the engine, the shared prefix once
-    prefix_tokens: int
+    prefix_tokens: int  # of them shared by documents
     too_long: int  # documents that do not fit the context
     longest: dict[str, int] = field(default_factory=dict)  # ids and tokens of the longest that do not fit
     context: int
@@ -51,15 +52,16 @@ class DryRun:
     sampled_tokens: int
     tokens_per_second: float | None
     expected_seconds: float | None
+    stages: Mapping[str, StageTime]
 
-    def to_json(self) -> dict[str, Any]:
-        """The fields as a JSON object, unrounded."""
-        return asdict(self)
+    def to_json(self, *, with_stages: bool = False) -> dict[str, Any]:
+        """The fields as a JSON object, unrounded; ``stages`` only if asked for."""
+        return as_json(self, with_stages=with_stages)
 
 
 def dry_run(
-    places: Sequence[str | os.PathLike[str]],
-    task: Task,
+    places: Places,
+    task: Task | None,
     model: str,
     options: ClassifyOptions,
     *,
@@ -68,29 +70,30 @@ def dry_run(
 ) -> DryRun:
     """Read and tokenize the documents of ``places`` as ``run_classify`` would; nothing is stored."""
     progress = progress or SilentProgress()
-    inputs = Inputs(places, options, exclude)
-    inputs.check()
+    subject, _ = open_subject(places, task, options, exclude)
     tally = _Tally()
     stop = threading.Event()
+    times = StageTimes()
+    start = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="thresher-dry-run-") as folder,
         JobStore.open(Path(folder)) as store,
-        workbench(task, model, inputs.places, options, None, progress) as bench,
+        workbench(subject, model, options, None, progress) as bench,
+        reader_pool(options) as pool,
     ):
         store.begin_run(bench.facts)
-        list_documents(store, inputs, progress, stop)
+        with times.busy("listing"):
+            list_documents(store, subject.inputs.items(pool), progress, stop)
         under_way = ContentsUnderWay(store)
-        with (
-            ReaderPool(os.cpu_count() or 1) as pool,
-            prepared_documents(
-                inputs, store, pool, bench.engine.tokenizer, bench.admission, under_way, stop,
-                batch_tokens=bench.engine.info.batch_tokens,
-            ) as queue,
-        ):  # fmt: skip
+        with prepared_documents(
+            subject.inputs.items_to_read(pool), store, pool, bench.engine.tokenizer, bench.asking, under_way, times,
+            stop, batch_tokens=bench.engine.info.batch_tokens,
+        ) as queue:  # fmt: skip
             while batch := queue.get(1_000, bench.engine.info.batch_tokens):
                 for prepared in batch:
-                    tally.add(prepared, bench)
-        return tally.report(bench, options)
+                    tally.add(prepared)
+        stages = times.report(time.monotonic() - start)
+        return tally.report(bench, options, stages)
 
 
 class _Tally:
@@ -100,38 +103,48 @@ class _Tally:
         self._counts: Counter[str] = Counter()
         self._unreadable: dict[str, str] = {}
         self._too_long: dict[str, int] = {}
-        self._sample: list[Sequence[int]] = []
+        self._sample: list[tuple[Prompt, Sequence[int]]] = []
+        self._prefix: Prompt | None = None  # that was read last
 
-    def add(self, prepared: Prepared, bench: Workbench) -> None:
+    def add(self, prepared: Prepared) -> None:
         self._counts["documents"] += 1
         read = prepared.read
-        if read.unreadable_reason is not None:
+        reason = read.unreadable_reason
+        if prepared.failure is not None and prepared.place is None:  # a request that this model cannot be asked
+            reason = prepared.failure.reason
+        if reason is not None:
             self._counts["unreadable"] += 1
             if len(self._unreadable) < _UNREADABLE_NAMED:
-                self._unreadable[read.document_id] = read.unreadable_reason
+                self._unreadable[read.document_id] = reason
             return
-        if not prepared.windows and prepared.failure is None:
+        if prepared.place is None:
             self._counts["duplicates"] += 1
             return
         self._counts["document_tokens"] += prepared.document_tokens
-        if prepared.document_tokens > bench.admission.capacity_tokens:
+        if prepared.document_tokens > prepared.place.admission.capacity_tokens:
             self._counts["too_long"] += 1
             self._remember_longest(read.document_id, prepared.document_tokens)
-        for window in prepared.windows:
-            self._counts["windows"] += 1
-            self._counts["window_tokens"] += len(window)
-            if len(self._sample) < _SAMPLE_DOCUMENTS and sum(map(len, self._sample)) < _SAMPLE_TOKENS:
-                self._sample.append(window)
+        self._add_windows(prepared.windows, prepared.place.task_prompt.prompt)
+
+    def _add_windows(self, windows: Sequence[Sequence[int]], prompt: Prompt) -> None:
+        if windows and prompt is not self._prefix:
+            self._prefix = prompt
+            self._counts["prefix_tokens"] += len(prompt.prefix_tokens)
+        for window in windows:
+            self._counts["read_tokens"] += len(window) + sum(
+                len(question.suffix_tokens) for question in prompt.questions
+            )
+            if len(self._sample) < _SAMPLE_DOCUMENTS and sum(len(w) for _, w in self._sample) < _SAMPLE_TOKENS:
+                self._sample.append((prompt, window))
 
     def _remember_longest(self, document_id: str, tokens: int) -> None:
         self._too_long[document_id] = tokens
         if len(self._too_long) > _LONGEST_NAMED:
             del self._too_long[min(self._too_long, key=self._too_long.__getitem__)]
 
-    def report(self, bench: Workbench, options: ClassifyOptions) -> DryRun:
-        prefix_tokens = len(bench.task_prompt.prompt.prefix_tokens)
-        suffix_tokens = sum(len(question.suffix_tokens) for question in bench.task_prompt.prompt.questions)
-        prompt_tokens = prefix_tokens + self._counts["window_tokens"] + suffix_tokens * self._counts["windows"]
+    def report(self, bench: Workbench, options: ClassifyOptions, stages: Mapping[str, StageTime]) -> DryRun:
+        prefix_tokens = self._counts["prefix_tokens"]
+        prompt_tokens = prefix_tokens + self._counts["read_tokens"]
         sampled_tokens, rate = self._measure(bench)
         info = bench.engine.info
         return DryRun(
@@ -153,13 +166,14 @@ class _Tally:
             sampled_tokens=sampled_tokens,
             tokens_per_second=rate,
             expected_seconds=None if rate is None else prompt_tokens / rate,
+            stages=stages,
         )
 
     def _measure(self, bench: Workbench) -> tuple[int, float | None]:
         """Tokens and tokens per second of the sample, read after a first document that warms the engine up."""
         requests = [
-            Request(request_id=position, prompt=bench.task_prompt.prompt, document_tokens=tokens)
-            for position, tokens in enumerate(self._sample)
+            Request(request_id=position, prompt=prompt, document_tokens=tokens)
+            for position, (prompt, tokens) in enumerate(self._sample)
         ]
         for _ in bench.engine.score(requests[:1]):
             pass

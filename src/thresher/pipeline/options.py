@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from thresher.documents import check_ocr
 from thresher.errors import UsageError
 from thresher.pipeline.admission import LONG_POLICIES, LongPolicy
-from thresher.tasks import Task
 
 _SMALLEST_CONTEXT_TOKENS = 64
 JOBS_FOLDER = "thresher-jobs"
@@ -31,6 +31,8 @@ class ClassifyOptions:
     text_column: str | None = None
     id_column: str | None = None
     gold_column: str | None = None
+    attachments: bool = False
+    ocr: bool = False
     context_tokens: int | None = None
     long_policy: LongPolicy = "head-tail"
     limit: int | None = None
@@ -43,6 +45,8 @@ class ClassifyOptions:
     def __post_init__(self) -> None:
         if self.long_policy not in LONG_POLICIES:
             raise UsageError(f"--long is {self.long_policy!r}; use one of {', '.join(LONG_POLICIES)}")
+        if self.ocr:
+            check_ocr()
         _check_at_least("--limit", self.limit, 1)
         _check_at_least("--threads", self.threads, 1)
         _check_at_least("--context", self.context_tokens, _SMALLEST_CONTEXT_TOKENS)
@@ -53,10 +57,10 @@ def _check_at_least(flag: str, value: int | None, least: int) -> None:
         raise UsageError(f"{flag} is {value}; it must be at least {least}")
 
 
-def default_job_folder(inputs: Sequence[str | os.PathLike[str]], task: Task) -> Path:
+def default_job_folder(inputs: Sequence[str | os.PathLike[str]], name: str, fingerprint: str) -> Path:
     """``thresher-jobs/<task>-<8 hex of inputs and task>`` in the working folder."""
-    digest = hashlib.sha256(task.fingerprint.encode())
+    digest = hashlib.sha256(fingerprint.encode())
     for place in inputs:
         digest.update(b"\0" + os.fsencode(Path(place).absolute()))
-    slug = re.sub(r"[^\w.-]+", "-", task.name).strip("-.") or "task"
+    slug = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "task"
     return Path(JOBS_FOLDER) / f"{slug}-{digest.hexdigest()[:8]}"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from thresher.jobs import DocumentRead, JobStore
 from thresher.models.tokenizer import Tokenizer
-from thresher.pipeline.admission import Admission
+from thresher.pipeline.asking import Ask, Asking, Place
 from thresher.pipeline.queues import WeightedQueue
 from thresher.pipeline.reading import ReadDocument
-from thresher.tasks import document_text
+from thresher.pipeline.stage_times import StageTimes
 from thresher.types import Failure
 
 _BATCH_DOCUMENTS = 256
@@ -30,6 +30,7 @@ class Prepared:
     windows: tuple[Sequence[int], ...] = ()  # what the engine is to read; empty when it has nothing to do
     truncated_tokens: int = 0
     failure: Failure | None = None
+    place: Place | None = None  # the prompt that the windows stand in
 
 
 class ContentsUnderWay:
@@ -69,15 +70,17 @@ class Preparing:
         source: WeightedQueue[ReadDocument],
         target: WeightedQueue[Prepared],
         tokenizer: Tokenizer,
-        admission: Admission,
+        asking: Asking,
         under_way: ContentsUnderWay,
+        times: StageTimes,
         should_stop: Callable[[], bool],
     ) -> None:
         self._source = source
         self._target = target
         self._tokenizer = tokenizer
-        self._admission = admission
+        self._asking = asking
         self._under_way = under_way
+        self._times = times
         self._should_stop = should_stop
 
     def run(self) -> None:
@@ -85,34 +88,51 @@ class Preparing:
         while batch := self._source.get(_BATCH_DOCUMENTS, _BATCH_CHARACTERS):
             if self._should_stop():
                 return
-            for prepared in self._prepare(batch):
+            with self._times.busy("tokenizing"):
+                ready = self._prepare(batch)
+            tokens = sum(prepared.document_tokens for prepared in ready)
+            self._times.add("tokenizing", documents=len(ready), tokens=tokens)
+            for prepared in ready:
                 self._target.put(prepared, sum(map(len, prepared.windows)) + _WEIGHT_OF_A_DOCUMENT)
 
     def _prepare(self, batch: Sequence[ReadDocument]) -> list[Prepared]:
         readable = [document for document in batch if document.unreadable_reason is None]
         claims = self._under_way.claim([document.content_sha256 or "" for document in readable])
         fresh = [document for document, claimed in zip(readable, claims, strict=True) if claimed]
-        texts = [document_text(document.text or "") for document in fresh]
+        asks = [self._asking.of(document.request) for document in fresh]
+        pairs = list(zip(fresh, asks, strict=True))
+        words = ["" if isinstance(ask, Failure) else ask.words(document.text or "") for document, ask in pairs]
         # arrays, because lists of millions of numbers keep the garbage collector busy
-        encoded = (array("i", tokens) for tokens in self._tokenizer.encode_batch(texts))
-        tokens = dict(zip(map(id, fresh), encoded, strict=True))
-        return [self._prepare_one(document, tokens.get(id(document))) for document in batch]
+        tokens = [array("i", encoded) for encoded in self._tokenizer.encode_batch(words)]
+        prepared = {
+            id(document): _prepared(document, ask, own_tokens)
+            for (document, ask), own_tokens in zip(pairs, tokens, strict=True)
+        }
+        return [prepared.get(id(document)) or Prepared(read=_read(document)) for document in batch]
 
-    def _prepare_one(self, document: ReadDocument, tokens: Sequence[int] | None) -> Prepared:
-        read = DocumentRead(
-            document_id=document.document_id,
-            content_sha256=document.content_sha256,
-            unreadable_reason=document.unreadable_reason,
-        )
-        if tokens is None:
-            return Prepared(read=read)
-        admitted = self._admission.admit(tokens)
-        if isinstance(admitted, Failure):
-            return Prepared(read=read, text=document.text, document_tokens=len(tokens), failure=admitted)
+
+def _prepared(document: ReadDocument, ask: Ask | Failure, tokens: Sequence[int]) -> Prepared:
+    if isinstance(ask, Failure):
+        return Prepared(read=_read(document), text=document.text, failure=ask)
+    place, own_tokens = ask.place(tokens)
+    admitted = place.admission.admit(own_tokens)
+    if isinstance(admitted, Failure):
         return Prepared(
-            read=read,
-            text=document.text,
-            document_tokens=len(tokens),
-            windows=admitted.windows,
-            truncated_tokens=admitted.truncated_tokens,
+            read=_read(document), text=document.text, document_tokens=len(own_tokens), failure=admitted, place=place
         )
+    return Prepared(
+        read=_read(document),
+        text=document.text,
+        document_tokens=len(own_tokens),
+        windows=admitted.windows,
+        truncated_tokens=admitted.truncated_tokens,
+        place=place,
+    )
+
+
+def _read(document: ReadDocument) -> DocumentRead:
+    return DocumentRead(
+        document_id=document.document_id,
+        content_sha256=document.content_sha256,
+        unreadable_reason=document.unreadable_reason,
+    )

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from thresher.documents import Item, ReaderPool, ReadResult, hash_text
+from thresher.documents import Item, ReaderPool, ReadResult
 from thresher.jobs import DocumentState, JobStore
+from thresher.pipeline.listing import content_hash
 from thresher.pipeline.queues import WeightedQueue
+from thresher.pipeline.stage_times import StageTimes
+from thresher.types import ChatRequest
 
 _CHUNK_DOCUMENTS = 256
 #: Files given to the parsers and not yet taken back: enough to keep them busy behind one slow file.
@@ -28,6 +31,7 @@ class ReadDocument:
     content_sha256: str | None = None
     text: str | None = None
     unreadable_reason: str | None = None
+    request: ChatRequest | None = None  # of a line of a batch file
 
 
 class Reading:
@@ -39,12 +43,14 @@ class Reading:
         store: JobStore,
         pool: ReaderPool,
         target: WeightedQueue[ReadDocument],
+        times: StageTimes,
         should_stop: Callable[[], bool],
     ) -> None:
         self._items = items
         self._store = store
         self._pool = pool
         self._target = target
+        self._times = times
         self._should_stop = should_stop
         self._under_way: deque[tuple[Item, Future[ReadResult] | ReadDocument]] = deque()
         self._bytes_under_way = 0
@@ -73,14 +79,15 @@ class Reading:
             read = ReadDocument(document_id=item.document_id, unreadable_reason=item.problem)
             self._under_way.append((item, read))
         elif item.path is not None:
-            self._under_way.append((item, self._pool.submit(item.path)))
+            self._under_way.append((item, self._pool.submit(item.path, item.address)))
         else:
             self._under_way.append((item, _read_row(item)))
 
     def _finish_first(self) -> None:
         item, work = self._under_way.popleft()
         self._bytes_under_way -= item.size_bytes
-        read = work if isinstance(work, ReadDocument) else _read_file(item, work.result())
+        read, seconds = (work, 0.0) if isinstance(work, ReadDocument) else _read_file(item, work.result())
+        self._times.add("reading", seconds, documents=1)
         self._target.put(read, len(read.text or "") + _WEIGHT_OF_A_DOCUMENT)
 
 
@@ -92,13 +99,16 @@ def is_done(state: DocumentState) -> bool:
 def _read_row(item: Item) -> ReadDocument:
     if item.text is None or not item.text.strip():
         return ReadDocument(document_id=item.document_id, unreadable_reason="the row has no text")
-    return ReadDocument(document_id=item.document_id, content_sha256=hash_text(item.text), text=item.text)
-
-
-def _read_file(item: Item, result: ReadResult) -> ReadDocument:
     return ReadDocument(
+        document_id=item.document_id, content_sha256=content_hash(item), text=item.text, request=item.request
+    )
+
+
+def _read_file(item: Item, result: ReadResult) -> tuple[ReadDocument, float]:
+    read = ReadDocument(
         document_id=item.document_id,
         content_sha256=result.content_sha256,
         text=result.text,
         unreadable_reason=None if result.failure is None else result.failure.reason,
     )
+    return read, result.seconds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -10,14 +9,18 @@ from pathlib import Path
 
 from thresher.documents import ReaderPool
 from thresher.jobs import JobCounts, JobStore, JobView, RunFacts
+from thresher.pipeline.batch import BatchInputs
 from thresher.pipeline.interrupts import stop_on_interrupt
-from thresher.pipeline.listing import Inputs, list_documents
-from thresher.pipeline.options import ClassifyOptions, default_job_folder
+from thresher.pipeline.listing import Inputs, Places, list_documents
+from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay
 from thresher.pipeline.progress import Progress, ProgressState, SilentProgress
+from thresher.pipeline.room import check_room
 from thresher.pipeline.scoring import Scoring, ScoringCounts
 from thresher.pipeline.setup import Workbench, workbench
-from thresher.pipeline.stages import prepared_documents
+from thresher.pipeline.stage_times import StageTimes
+from thresher.pipeline.stages import prepared_documents, reader_pool
+from thresher.pipeline.subject import open_subject
 from thresher.pipeline.summary import RunSummary
 from thresher.tasks import Task
 from thresher.types import Prediction
@@ -39,8 +42,8 @@ class Run:
 
 
 def run_classify(
-    places: Sequence[str | os.PathLike[str]],
-    task: Task,
+    places: Places,
+    task: Task | None,
     model: str,
     options: ClassifyOptions,
     *,
@@ -49,13 +52,11 @@ def run_classify(
 ) -> Run:
     """Give every document of ``places`` its stored row; see :func:`thresher.classify`."""
     progress = progress or SilentProgress()
-    folder = options.job or default_job_folder(places, task)
-    inputs = Inputs(places, options, [folder, *exclude])
-    inputs.check()
+    subject, folder = open_subject(places, task, options, exclude)
     with JobStore.open(folder) as store:
         latest = store.latest_run()
-        with workbench(task, model, inputs.places, options, latest, progress) as bench:
-            return _Pass(store, bench, inputs, options, latest, progress).run()
+        with workbench(subject, model, options, latest, progress) as bench:
+            return _Pass(store, bench, subject.inputs, options, latest, progress).run()
 
 
 class _Pass:
@@ -65,7 +66,7 @@ class _Pass:
         self,
         store: JobStore,
         bench: Workbench,
-        inputs: Inputs,
+        inputs: Inputs | BatchInputs,
         options: ClassifyOptions,
         latest: RunFacts | None,
         progress: Progress,
@@ -76,6 +77,7 @@ class _Pass:
         self._options = options
         self._progress = progress
         self._stop = threading.Event()
+        self._times = StageTimes()
         self._start = time.monotonic()
         self._begin(latest)
 
@@ -92,10 +94,13 @@ class _Pass:
             self._progress.message(f"{count} failures are tried again")
 
     def run(self) -> Run:
-        with stop_on_interrupt(self._stop, self._progress.message):
-            list_documents(self._store, self._inputs, self._progress, self._stop)
+        with stop_on_interrupt(self._stop, self._progress.message), reader_pool(self._options) as pool:
+            with self._times.busy("listing"):
+                list_documents(self._store, self._inputs.items(pool), self._progress, self._stop)
             before = self._counts()
-            counts = self._score(before)
+            self._times.add("listing", documents=before.documents)
+            check_room(self._store, len(self._bench.facts.questions), store_text=self._options.store_text)
+            counts = self._score(before, pool)
             interrupted = self._stop.is_set()
             after = self._counts()
             if after.left and not interrupted:
@@ -103,18 +108,15 @@ class _Pass:
                 after = self._counts()
         return Run(self._store.folder, self._summary(before, after, counts, interrupted=interrupted))
 
-    def _score(self, before: JobCounts) -> ScoringCounts:
+    def _score(self, before: JobCounts, pool: ReaderPool) -> ScoringCounts:
         under_way = ContentsUnderWay(self._store)
-        engine, admission = self._bench.engine, self._bench.admission
-        with (
-            ReaderPool(_reader_count()) as pool,
-            prepared_documents(
-                self._inputs, self._store, pool, engine.tokenizer, admission, under_way, self._stop,
-                batch_tokens=engine.info.batch_tokens,
-            ) as prepared,
-        ):  # fmt: skip
+        engine, asking = self._bench.engine, self._bench.asking
+        with prepared_documents(
+            self._inputs.items_to_read(pool), self._store, pool, engine.tokenizer, asking, under_way, self._times,
+            self._stop, batch_tokens=engine.info.batch_tokens,
+        ) as prepared:  # fmt: skip
             scoring = Scoring(
-                prepared, engine, self._bench.task_prompt, self._store, under_way,
+                prepared, engine, self._bench.facts.questions, self._store, under_way, self._times,
                 store_text=self._options.store_text, should_stop=self._stop.is_set,
                 on_commit=lambda counts: self._progress.update(self._state(before, counts)),
             )  # fmt: skip
@@ -159,6 +161,7 @@ class _Pass:
             context=facts.context_tokens,
             left=after.left,
             interrupted=interrupted,
+            stages=self._times.report(seconds),
         )
 
 
@@ -173,7 +176,3 @@ def _differences(old: RunFacts, new: RunFacts) -> list[str]:
         "parser version": (old.parser_version, new.parser_version),
     }
     return [name for name, (before, after) in names.items() if before != after]
-
-
-def _reader_count() -> int:
-    return max(1, min(8, os.cpu_count() or 1))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from thresher.engines import Engine
+from thresher.engines import Engine, EngineInfo
 from thresher.jobs import Commit, JobStore, Result
-from thresher.pipeline.admission import join_windows
+from thresher.pipeline.answering import Answered, Answering, answered_status
 from thresher.pipeline.committing import Committing
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared
 from thresher.pipeline.queues import WeightedQueue
+from thresher.pipeline.stage_times import StageTimes
 from thresher.tasks import TaskPrompt, Verdict
-from thresher.types import Failure, Request, Scores, Status
+from thresher.types import Failure
 
 #: How long a batch waits to fill up; an engine that waits longer costs more than a small batch.
 _LINGER_S = 0.1
@@ -32,14 +32,6 @@ class ScoringCounts:
     cached_tokens: int = 0
 
 
-@dataclass(slots=True)
-class _Pending:
-    """A document with windows at the engine."""
-
-    prepared: Prepared
-    scores: dict[int, Scores] = field(default_factory=dict)  # window -> its scores
-
-
 class Scoring:
     """Feeds the engine and stores what it says."""
 
@@ -47,9 +39,10 @@ class Scoring:
         self,
         source: WeightedQueue[Prepared],
         engine: Engine,
-        task_prompt: TaskPrompt,
+        questions: Sequence[str],
         store: JobStore,
         under_way: ContentsUnderWay,
+        times: StageTimes,
         *,
         store_text: bool,
         should_stop: Callable[[], bool],
@@ -57,27 +50,32 @@ class Scoring:
     ) -> None:
         self._source = source
         self._engine = engine
-        self._task_prompt = task_prompt
+        self._questions = questions
         self._store = store
         self._under_way = under_way
+        self._times = times
         self._store_text = store_text
         self._should_stop = should_stop
         self._on_commit = on_commit
-        self._request_ids = itertools.count()
+        self._answering = Answering(engine)
         self.counts = ScoringCounts()
 
     def run(self) -> None:
         """Score until the source ends; told to stop, finish the batch in flight first."""
         info = self._engine.info
-        with Committing(self._store) as committing:
-            while batch := self._source.get(info.batch_requests, info.batch_tokens, _LINGER_S):
+        with Committing(self._store, self._times) as committing:
+            while batch := self._next_batch(info):
                 if self._should_stop():
                     return
                 self._run_batch(batch, committing)
 
+    def _next_batch(self, info: EngineInfo) -> list[Prepared]:
+        with self._times.busy("waiting"):
+            return self._source.get(info.batch_requests, info.batch_tokens, _LINGER_S)
+
     def _run_batch(self, batch: Sequence[Prepared], committing: Committing) -> None:
         done: list[tuple[Prepared, list[Result]]] = [
-            (p, _stored_failure(p, self._task_prompt)) for p in batch if not p.windows
+            (p, _stored_failure(p, self._questions)) for p in batch if not p.windows
         ]
         last_commit = time.monotonic()
         for prepared, results in self._scored([p for p in batch if p.windows]):
@@ -91,24 +89,27 @@ class Scoring:
         committing.wait()
 
     def _scored(self, batch: Sequence[Prepared]) -> Iterator[tuple[Prepared, list[Result]]]:
-        pending = [_Pending(prepared) for prepared in batch]
-        places: dict[int, tuple[_Pending, int]] = {}
-        requests: list[Request] = []
-        for entry in pending:
-            for window, tokens in enumerate(entry.prepared.windows):
-                request_id = next(self._request_ids)
-                places[request_id] = (entry, window)
-                requests.append(Request(request_id=request_id, prompt=self._task_prompt.prompt, document_tokens=tokens))
-        for scores in self._engine.score(requests) if requests else ():
-            entry, window = places.pop(scores.request_id)
-            self.counts.computed_tokens += scores.computed_tokens
-            self.counts.cached_tokens += scores.cached_tokens
-            entry.scores[window] = scores
-            if len(entry.scores) == len(entry.prepared.windows):
-                yield entry.prepared, _results(entry, self._task_prompt)
-        for entry in {id(e): e for e, _ in places.values()}.values():
-            failure = Failure(status="engine_error", reason="the engine gave no answer for this document")
-            yield entry.prepared, _failed(entry.prepared, self._task_prompt, failure)
+        answers = self._answering.ask([(p, _task_prompt(p), p.windows) for p in batch])
+        while (answer := self._timed(answers)) is not None:
+            prepared, outcome = answer
+            if isinstance(outcome, Failure):
+                yield prepared, _failed(prepared, self._questions, outcome)
+            else:
+                yield prepared, [_result(prepared, verdict, outcome) for verdict in outcome.verdicts]
+
+    def _timed(
+        self, answers: Iterator[tuple[Prepared, Answered | Failure]]
+    ) -> tuple[Prepared, Answered | Failure] | None:
+        """The next answer; the time that the engine takes for it is the engine's."""
+        before = self._answering.computed_tokens
+        start = time.perf_counter()
+        answer = next(answers, None)
+        seconds = time.perf_counter() - start
+        self.counts.computed_tokens = self._answering.computed_tokens
+        self.counts.cached_tokens = self._answering.cached_tokens
+        tokens = self.counts.computed_tokens - before
+        self._times.add("engine", seconds, documents=answer is not None, tokens=tokens)
+        return answer
 
     def _commit(self, done: Sequence[tuple[Prepared, list[Result]]], committing: Committing) -> None:
         if not done:
@@ -131,40 +132,33 @@ def _is_failure(prepared: Prepared, results: Sequence[Result]) -> bool:
     return prepared.read.unreadable_reason is not None or any(result.error is not None for result in results)
 
 
-def _stored_failure(prepared: Prepared, task_prompt: TaskPrompt) -> list[Result]:
-    return _failed(prepared, task_prompt, prepared.failure) if prepared.failure else []
+def _task_prompt(prepared: Prepared) -> TaskPrompt:
+    assert prepared.place is not None, "windows always stand in a prompt"  # noqa: S101
+    return prepared.place.task_prompt
 
 
-def _failed(prepared: Prepared, task_prompt: TaskPrompt, failure: Failure) -> list[Result]:
+def _stored_failure(prepared: Prepared, questions: Sequence[str]) -> list[Result]:
+    return _failed(prepared, questions, prepared.failure) if prepared.failure else []
+
+
+def _failed(prepared: Prepared, questions: Sequence[str], failure: Failure) -> list[Result]:
     return [
         Result(
             content_sha256=prepared.read.content_sha256 or "",
-            question=question.name,
+            question=question,
             status=failure.status,
             document_tokens=prepared.document_tokens,
             error=failure.reason,
         )
-        for question in task_prompt.questions
+        for question in questions
     ]
 
 
-def _results(entry: _Pending, task_prompt: TaskPrompt) -> list[Result]:
-    scores = [entry.scores[window] for window in sorted(entry.scores)]
-    failure = next((s.failure for s in scores if s.failure is not None), None)
-    if failure is not None:
-        return _failed(entry.prepared, task_prompt, failure)
-    window_tokens = [max(1, len(window)) for window in entry.prepared.windows]
-    of_questions = zip(*(s.answers for s in scores), strict=True)
-    answers = [join_windows(of_windows, window_tokens) for of_windows in of_questions]
-    return [_result(entry.prepared, verdict) for verdict in task_prompt.verdicts(answers)]
-
-
-def _result(prepared: Prepared, verdict: Verdict) -> Result:
-    status: Status = "truncated" if prepared.truncated_tokens else "ok"
+def _result(prepared: Prepared, verdict: Verdict, answered: Answered) -> Result:
     return Result(
         content_sha256=prepared.read.content_sha256 or "",
         question=verdict.question,
-        status="abstained" if verdict.abstained else status,
+        status=answered_status(verdict, prepared.truncated_tokens),
         label=verdict.label,
         probability=verdict.probability,
         probabilities=verdict.probabilities,
@@ -172,4 +166,6 @@ def _result(prepared: Prepared, verdict: Verdict) -> Result:
         expected=verdict.expected,
         document_tokens=prepared.document_tokens,
         truncated_tokens=prepared.truncated_tokens,
+        prompt_tokens=answered.prompt_tokens,
+        cached_tokens=answered.cached_tokens,
     )

@@ -7,37 +7,37 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from thresher.documents import PARSER_VERSION
+from thresher.documents import parser_version
 from thresher.engines import Engine, EngineOptions, choose_engine, open_engine
 from thresher.jobs import RunFacts
-from thresher.models import ModelFacts, open_model, resolve
-from thresher.pipeline.admission import Admission
+from thresher.models import Model, ModelFacts, open_model, resolve
+from thresher.pipeline.admission import Admission, LongPolicy
+from thresher.pipeline.asking import Asking, AskingOptions, Assignment, TaskAsking
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.progress import Progress
-from thresher.tasks import Task, TaskPrompt, build_prompt
+from thresher.pipeline.subject import Subject
+from thresher.tasks import Task, TaskPrompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workbench:
-    """An open engine with the task's prompt for its model."""
+    """An open engine, and what is asked in the tokens of its model."""
 
     engine: Engine
-    task_prompt: TaskPrompt
-    admission: Admission
+    asking: Asking
     facts: RunFacts
     load_seconds: float
 
 
 @contextlib.contextmanager
 def workbench(
-    task: Task,
+    subject: Subject,
     model: str,
-    inputs: Sequence[str],
     options: ClassifyOptions,
     latest_run: RunFacts | None,
     progress: Progress,
 ) -> Iterator[Workbench]:
-    """Resolve the model, open its engine, build the prompt; the engine is closed at the end of the block.
+    """Resolve the model, open its engine, build what is asked; the engine is closed at the end of the block.
 
     With no context asked for, a job goes on with the context of its latest run of the same model and engine: what
     memory allows may differ from day to day, and rows of one run should not.
@@ -48,30 +48,50 @@ def workbench(
     for message in (f"engine: {name} ({reason})", *opened.notices):
         progress.message(message)
     context = options.context_tokens or _context_of(latest_run, opened.facts, name)
-    engine_options = EngineOptions(
+    with open_engine(name, opened, engine_options(options, context)) as engine:
+        for message in engine.info.notices:
+            progress.message(message)
+        asking, notices = subject.asking(asking_options(opened, engine, options.long_policy))
+        for message in notices:
+            progress.message(message)
+        yield Workbench(
+            engine=engine,
+            asking=asking,
+            facts=_run_facts(subject.assignment, engine, subject.inputs.names(), options),
+            load_seconds=time.monotonic() - start,
+        )
+
+
+def engine_options(options: ClassifyOptions, context_tokens: int | None) -> EngineOptions:
+    """What the options say to an engine."""
+    return EngineOptions(
         precision=options.precision,
-        context_tokens=context,
+        context_tokens=context_tokens,
         threads=options.threads,
         device=options.device,
         weights_memory_bytes=options.weights_memory_bytes,
     )
-    with open_engine(name, opened, engine_options) as engine:
-        task_prompt = build_prompt(task, engine.tokenizer, opened.chat)
-        for message in task_prompt.notices:
-            progress.message(message)
-        admission = Admission(
-            context_tokens=engine.info.largest_request_tokens,
-            prompt=task_prompt.prompt,
-            policy=options.long_policy,
-            tokenizer=engine.tokenizer,
-        )
-        yield Workbench(
-            engine=engine,
-            task_prompt=task_prompt,
-            admission=admission,
-            facts=_run_facts(task, engine, inputs, options),
-            load_seconds=time.monotonic() - start,
-        )
+
+
+def asking_options(model: Model, engine: Engine, policy: LongPolicy) -> AskingOptions:
+    """What asking needs to know of an open engine."""
+    return AskingOptions(
+        tokenizer=engine.tokenizer,
+        chat=model.chat,
+        context_tokens=engine.info.largest_request_tokens,
+        long_policy=policy,
+    )
+
+
+def put_into_tokens(task: Task, model: Model, engine: Engine, policy: LongPolicy) -> tuple[TaskPrompt, Admission]:
+    """The task in the tokens of an open engine, and what fits beside them.
+
+    Raises:
+        UsageError: the task does not fit the model or leaves no room for a document.
+        ModelFormatError: the model's chat template cannot be used.
+    """
+    place = TaskAsking(task, asking_options(model, engine, policy)).the_place
+    return place.task_prompt, place.admission
 
 
 def _context_of(latest_run: RunFacts | None, facts: ModelFacts, engine: str) -> int | None:
@@ -80,20 +100,20 @@ def _context_of(latest_run: RunFacts | None, facts: ModelFacts, engine: str) -> 
     return latest_run.context_tokens
 
 
-def _run_facts(task: Task, engine: Engine, inputs: Sequence[str], options: ClassifyOptions) -> RunFacts:
+def _run_facts(assignment: Assignment, engine: Engine, inputs: Sequence[str], options: ClassifyOptions) -> RunFacts:
     info = engine.info
     return RunFacts(
-        task=task.name,
-        task_fingerprint=task.fingerprint,
-        questions=tuple(question.name for question in task.questions),
+        task=assignment.name,
+        task_fingerprint=assignment.fingerprint,
+        questions=assignment.questions,
         model=info.model,
         model_fingerprint=info.model_fingerprint,
         engine=info.engine,
         precision=info.precision,
         context_tokens=info.largest_request_tokens,
         long_policy=options.long_policy,
-        parser_version=PARSER_VERSION,
+        parser_version=parser_version(ocr=options.ocr),
         inputs=tuple(inputs),
-        labels={question.name: question.label_names for question in task.questions},
-        kinds={question.name: question.kind for question in task.questions},
+        labels=assignment.labels,
+        kinds=assignment.kinds,
     )

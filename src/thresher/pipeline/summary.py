@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from thresher.pipeline.stage_times import StageTime
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
@@ -35,12 +37,19 @@ class RunSummary:
     context: int
     left: int
     interrupted: bool
+    stages: Mapping[str, StageTime]  # where the time went
 
     @property
     def failed(self) -> int:
         """Rows that are stored failures."""
         return sum(self.statuses.values()) - self.labelled
 
-    def to_json(self) -> dict[str, Any]:
-        """The fields as a JSON object, unrounded."""
-        return asdict(self)
+    def to_json(self, *, with_stages: bool = False) -> dict[str, Any]:
+        """The fields as a JSON object, unrounded; ``stages`` only if asked for."""
+        return as_json(self, with_stages=with_stages)
+
+
+def as_json(report: Any, *, with_stages: bool) -> dict[str, Any]:
+    """A report's fields, those of its stages only if asked for."""
+    fields = asdict(report)
+    return fields if with_stages else {name: value for name, value in fields.items() if name != "stages"}

@@ -1,14 +1,15 @@
 """Labels and questions, task files, and the prompt they make."""
 
-from thresher.tasks.labels import Label
+from thresher.tasks.labels import Label, did_you_mean
 from thresher.tasks.prompt import TaskPrompt, build_prompt
 from thresher.tasks.question import Example, Question
-from thresher.tasks.task import Task
+from thresher.tasks.task import DEFAULT_EXAMPLES_TOKENS, Task
 from thresher.tasks.task_file import load_task
 from thresher.tasks.verdict import Verdict
 from thresher.tasks.wording import document_text
 
 __all__ = [
+    "DEFAULT_EXAMPLES_TOKENS",
     "Example",
     "Label",
     "Question",
@@ -16,6 +17,7 @@ __all__ = [
     "TaskPrompt",
     "Verdict",
     "build_prompt",
+    "did_you_mean",
     "document_text",
     "load_task",
 ]

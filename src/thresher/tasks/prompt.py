@@ -13,7 +13,7 @@ from thresher.tasks.examples import fit_examples
 from thresher.tasks.labels import LabelNode
 from thresher.tasks.question import NO, YES, Question
 from thresher.tasks.task import Task
-from thresher.tasks.verdict import Verdict, reach_verdict
+from thresher.tasks.verdict import Decided, Verdict, reach_verdict
 from thresher.tasks.wording import answer_requests, children_request, document_text, message_head
 from thresher.types import Prompt, QuestionPrompt
 
@@ -23,6 +23,9 @@ class ChatFormat(Protocol):
 
     def pieces(self, user_pieces: tuple[str, ...]) -> tuple[str, ...]:
         """The template's own text before, between and after the pieces of a user's message."""
+
+    def conversation(self, roles: Sequence[str]) -> tuple[str, ...]:
+        """The template's own text before, between and after messages of these roles, the last one the user's."""
 
     @property
     def end_of_turn(self) -> str:
@@ -38,7 +41,7 @@ class TaskPrompt:
     """A task in the tokens of one model, and the way back from an engine's answers to the task's questions."""
 
     prompt: Prompt
-    questions: tuple[Question, ...]
+    questions: tuple[Decided, ...]
     asked: tuple[int, ...]  # for each question, how many of the prompt's questions ask for it
     notices: tuple[str, ...] = ()
 

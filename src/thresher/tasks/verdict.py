@@ -5,9 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from thresher.answers import Answer
-from thresher.tasks.question import Question
+from thresher.tasks.question import Kind
+
+
+class Decided(Protocol):
+    """What a verdict needs to know of a question."""
+
+    @property
+    def name(self) -> str:
+        """The ``question`` column of its rows."""
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of answer it has."""
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The possible answers, in the order of their probabilities."""
+
+    @property
+    def threshold(self) -> float:
+        """Least probability of a label of ``multi``."""
+
+    @property
+    def abstain_below(self) -> float:
+        """Least probability of an answer that is given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +48,7 @@ class Verdict:
     abstained: bool = False
 
 
-def reach_verdict(question: Question, answers: Sequence[Answer]) -> Verdict:
+def reach_verdict(question: Decided, answers: Sequence[Answer]) -> Verdict:
     """The verdict on ``answers``: one, or for ``multi`` one for each label (the probability of yes comes first)."""
     label, probability, probabilities = _decide_each(question, answers) if question.kind == "multi" else _decide(
         question, answers[0]
@@ -40,13 +65,13 @@ def reach_verdict(question: Question, answers: Sequence[Answer]) -> Verdict:
     )
 
 
-def _decide(question: Question, answer: Answer) -> tuple[str, float, dict[str, float]]:
+def _decide(question: Decided, answer: Answer) -> tuple[str, float, dict[str, float]]:
     labels = question.label_names
     best = max(range(len(labels)), key=answer.probabilities.__getitem__)  # the first of equals
     return labels[best], answer.probabilities[best], dict(zip(labels, answer.probabilities, strict=True))
 
 
-def _decide_each(question: Question, answers: Sequence[Answer]) -> tuple[tuple[str, ...], float, dict[str, float]]:
+def _decide_each(question: Decided, answers: Sequence[Answer]) -> tuple[tuple[str, ...], float, dict[str, float]]:
     """Labels at or over the threshold; the probability is the product over the decisions."""
     yes = {label: answer.probabilities[0] for label, answer in zip(question.label_names, answers, strict=True)}
     chosen = tuple(label for label, p in yes.items() if p >= question.threshold)

@@ -214,12 +214,26 @@ def test_a_missing_expert_is_named(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
+def test_a_factor_may_have_no_dimensions(tmp_path: Path) -> None:
+    weights, meant = in_fp8(write_checkpoint(tmp_path, tiny_config("qwen3")), None, "_scale")
+    rewrite_weights(tmp_path, {name: w.reshape(()) if name.endswith("_scale") else w for name, w in weights.items()})
+    check(opened(tmp_path), tiny_config("qwen3"), meant)
+
+
+def test_experts_of_different_shapes_are_named(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, tiny_config("qwen3_moe"))
+    single = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    rewrite_weights(tmp_path, {**single, "model.layers.2.mlp.experts.5.up_proj.weight": torch.zeros(32, 96)})
+    with pytest.raises(ModelFormatError, match=r"not of one shape: .*, '.*experts.5.up_proj.weight' has \(32, 96\)"):
+        opened(tmp_path)
+
+
 def test_factors_of_another_shape_are_named(tmp_path: Path) -> None:
     weights, _ = in_fp8(write_checkpoint(tmp_path, tiny_config("qwen3")), (64, 64), "_scale_inv")
     rewrite_weights(tmp_path, weights)
     change_config(tmp_path, quantization_config={"quant_method": "fp8", "weight_block_size": [128, 128]})
     with pytest.raises(
-        ModelFormatError, match=r"have the shape \(6, 2\); a tensor of \(384, 96\) has one for the whole, "
+        ModelFormatError, match=r"have the shape \(6, 2\); a tensor of \(384, 96\) has one for the whole, one "
     ):
         opened(tmp_path)
 

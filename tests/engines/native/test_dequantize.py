@@ -31,7 +31,7 @@ def random_blocks(type_name: str) -> npt.NDArray[np.uint8]:
 
 @pytest.mark.parametrize("type_name", DEQUANTIZERS)
 def test_it_is_ggmls_arithmetic(type_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CHUNK_VALUES", 64 * _KINDS[type_name].block_elements)  # more than one chunk
+    monkeypatch.setattr(module, "_CHUNK_VALUES", 32 * _KINDS[type_name].block_elements)  # more than one chunk
     blocks = random_blocks(type_name)
     expected = gguf.quants.dequantize(blocks, gguf.GGMLQuantizationType[type_name]).reshape(-1)
     raw = torch.from_numpy(blocks.copy()).view(-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from thresher.engines.native.config import Family, NativeConfig
 from thresher.engines.native.weights import WeightSource, open_weights
 from thresher.errors import ModelFormatError
 from thresher.models import Model, open_model, resolve
+from thresher.models.ggml_types import TENSOR_TYPES
 
 TEXT = "Invoice 4711: please pay 300 EUR within 14 days. The lease ends on Monday. " * 3
 VOCABULARY = train(SAMPLES, size=300)
@@ -165,6 +167,19 @@ def test_a_bias_is_refused(tmp_path: Path) -> None:
     weights = {**random_weights(config), "model.layers.0.self_attn.q_proj.bias": torch.zeros(384)}
     with pytest.raises(ModelFormatError, match=r"'blk.0.attn_q.bias' changes what the model computes"):
         open_weights(written(tmp_path, config, weights))
+
+
+def test_types_that_are_not_built_are_named(tmp_path: Path) -> None:
+    model = written(tmp_path, config_of("qwen3"))
+    (number,) = (kind for kind, info in TENSOR_TYPES.items() if info.name == "I32")
+    place = model.files.path.read_bytes().index(b"blk.3.ffn_up.weight") + len("blk.3.ffn_up.weight") + 4 + 2 * 8
+    with model.files.path.open("r+b") as file:
+        file.seek(place)
+        file.write(struct.pack("<I", number))
+    with pytest.raises(
+        ModelFormatError, match=r"'blk.3.ffn_up.weight' is stored as I32, and the native engine reads F32"
+    ):
+        open_weights(open_model(resolve(str(model.files.path))))
 
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thresher.engines.native.linear import PRECISIONS, Linear, empty_linear, make_linear, nvfp4
+from thresher.engines.native.linear import PRECISIONS, Linear, empty_linear, make_linear, nvfp4, rows
 from thresher.engines.native.linear.storage import StoredLinear
 
 #: Relative error of a product of normally distributed weights and activations: what each precision promises.
@@ -146,6 +146,36 @@ def test_widths_that_no_block_divides_are_refused(precision: str) -> None:
 def test_an_unknown_precision_is_refused() -> None:
     with pytest.raises(ValueError, match="no precision 'fp4', only fp32"):
         make_linear(numbers(16, 16), "fp4", "cpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="Triton's kernels need a CUDA device")
+@pytest.mark.parametrize("shape", [(1, 16), (33, 48), (999, 17408)])
+@pytest.mark.parametrize("source", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn])
+def test_kernels_are_the_plain_arithmetic(shape: tuple[int, int], source: torch.dtype, dtype: torch.dtype) -> None:
+    x = numbers(shape[0], shape[1] + 16).to("cuda", source)[:, : shape[1]]
+    x[0] = 0
+    largest = 127.0 if dtype == torch.int8 else 448.0
+    values, factors = rows.quantize_rows(x, largest, dtype)
+    plain_values, plain_factors = rows.quantize_rows_reference(x, largest, dtype)
+    assert torch.equal(factors, plain_factors)
+    assert torch.equal(values.view(torch.uint8), plain_values.view(torch.uint8))
+    sums = torch.randint(-(9**6), 9**6, (shape[0], 64), device="cuda", dtype=torch.int32)
+    columns = torch.rand(1, 64, device="cuda")
+    found, plain = (torch.empty(shape[0], 60, device="cuda", dtype=source) for _ in range(2))
+    rows.scale_sums(sums, factors, columns, found)
+    rows.scale_sums_reference(sums, factors, columns, plain)
+    assert torch.equal(found, plain)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("precision", ["fp8", "int8"])
+def test_what_is_no_number_is_not_lost(precision: str, device: str) -> None:
+    x = numbers(20, 64).to(device)
+    x[3, 5] = float("nan")
+    found = make_linear(numbers(32, 64), precision, device)(x)
+    assert bool(found[3].isnan().all())
+    assert bool(torch.cat([found[:3], found[4:]]).isfinite().all())
 
 
 @given(st.lists(st.floats(-6, 6, width=32), min_size=16, max_size=16))

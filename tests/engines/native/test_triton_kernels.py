@@ -53,20 +53,23 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(found.float(), expected.float(), rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize(("tokens", "width"), [(1, 16), (5, 48), (3, 1000)])
-def test_rounding_numbers_that_e4m3_has(tokens: int, width: int) -> None:
-    kernel, reference = both("quantize")
-    exact = torch.randint(0, 0x7F, (tokens, width), dtype=torch.uint8).view(torch.float8_e4m3fn).float()
-    exact[:, 0] = 448.0
-    x = exact * torch.where(numbers(tokens, width) > 0, 1.0, -1.0) * 2.0 ** torch.arange(-3, tokens - 3)[:, None]
-    found, expected = kernel.quantize_rows(x), reference.quantize_rows(x)
+@pytest.mark.parametrize(("tokens", "heads", "size"), [(1, 1, 16), (5, 3, 16), (3, 7, 130)])
+def test_rounding_numbers_that_e4m3_has(tokens: int, heads: int, size: int) -> None:
+    kernel, reference = both("gate")
+    exact = torch.randint(0, 0x7F, (tokens, heads, size), dtype=torch.uint8).view(torch.float8_e4m3fn).float()
+    exact[:, 0, 0] = 448.0
+    signs = torch.where(numbers(tokens, heads, size) > 0, 1.0, -1.0)
+    x = exact * signs * 2.0 ** torch.arange(-3, tokens - 3)[:, None, None]
+    open_gate = torch.full_like(x, 100.0)
+    found, expected = (module.sigmoid_gate(x, open_gate, quantize=True) for module in (kernel, reference))
     assert torch.equal(found.values.float(), expected.values.float())
     assert torch.equal(found.factors, expected.factors)
 
 
 def test_rounding_rows_of_zeros() -> None:
-    kernel, reference = both("quantize")
-    found, expected = kernel.quantize_rows(torch.zeros(2, 32)), reference.quantize_rows(torch.zeros(2, 32))
+    kernel, reference = both("gate")
+    x = torch.zeros(2, 2, 16)
+    found, expected = (module.sigmoid_gate(x, x, quantize=True) for module in (kernel, reference))
     assert torch.equal(found.values.float(), torch.zeros(2, 32))
     assert torch.equal(found.factors, expected.factors)
 

@@ -170,6 +170,12 @@ def _western_or_central(sample: bytes) -> str:
     high = sample.translate(None, _NOT_LATIN)
     cp1250 = len(high) - len(high.translate(None, _CENTRAL_CP1250))
     iso8859_2 = len(high) - len(high.translate(None, _CENTRAL_ISO8859_2))
-    if max(cp1250, iso8859_2) <= 0.1 * len(high):
+    if max(cp1250, iso8859_2) <= 0.1 * len(high) and not _czech(high):
         return "cp1252"
     return "cp1250" if cp1250 >= iso8859_2 else "iso8859_2"
+
+
+def _czech(high: bytes) -> bool:
+    """Read as cp1252, Czech has the o of Danish (for r-caron) without its other letters, and beside Italian ones."""
+    others = sum(map(high.count, (b"\xe8", b"\xec", b"\xf9")))
+    return high.count(b"\xf8") >= 1 and others >= 2 and not high.count(b"\xe5") + high.count(b"\xe6")

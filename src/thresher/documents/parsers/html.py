@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from thresher.documents.parsers.charset import decode
+from thresher.documents.parsers.declared import decode_declared
 from thresher.errors import UnreadableError
 
 _DROPPED = frozenset(
@@ -25,13 +24,6 @@ _CELLS = frozenset(["td", "th"])
 _META_CHARSET = re.compile(rb"<meta[^>]{0,512}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.I)
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 _SPACES = re.compile(r"[ \t\n\f\r]+")
-#: What browsers mean by these names.
-_WEB_NAMES = {
-    **dict.fromkeys(["iso-8859-1", "latin1", "us-ascii", "ascii"], "cp1252"),
-    **dict.fromkeys(["gb2312", "gbk"], "gb18030"),
-    **dict.fromkeys(["shift_jis", "shift-jis", "x-sjis"], "cp932"),
-    **dict.fromkeys(["euc-kr", "ks_c_5601-1987"], "cp949"),
-}
 
 
 def parse(data: bytes, name: str) -> str:  # noqa: ARG001 - the signature of all parsers
@@ -42,42 +34,34 @@ def parse(data: bytes, name: str) -> str:  # noqa: ARG001 - the signature of all
     Raises:
         UnreadableError: binary data, or markup that the parser cannot take.
     """
+    return page_text(data, with_title=True)
+
+
+def page_text(data: bytes, *, with_title: bool) -> str:
+    """As :func:`parse`; a page that is one of many, as in a book, may leave its title out."""
+    declared = _META_CHARSET.search(data[:4096])
+    label = declared[1].decode("ascii", "replace") if declared else None
+    return visible_text(decode_declared(data, label), with_title=with_title)
+
+
+def visible_text(markup: str, *, with_title: bool = True) -> str:
+    """What :func:`page_text` gives, of a page that is decoded already.
+
+    Raises:
+        UnreadableError: markup that the parser cannot take.
+    """
     try:
-        tree = LexborHTMLParser(_decode(data).replace("\0", ""))
-    except (UnreadableError, MemoryError):
+        tree = LexborHTMLParser(markup.replace("\0", ""))
+    except MemoryError:
         raise
     except Exception as error:  # the library's errors have no common base
         raise UnreadableError(f"broken HTML: {error}") from error
     writer = _Writer()
     if tree.root is not None:
-        writer.title(tree.css_first("head > title"))
+        if with_title:
+            writer.title(tree.css_first("head > title"))
         _walk(tree.root, writer)
     return writer.text()
-
-
-def _decode(data: bytes) -> str:
-    """Byte order mark and valid UTF-8 win over the declared charset: pages lie, bytes hardly."""
-    declared = _META_CHARSET.search(data[:4096])
-    if declared is None or not _plain_8_bit(data):
-        return decode(data)
-    label = declared[1].decode("ascii", "replace").lower()
-    try:
-        return data.decode(codecs.lookup(_WEB_NAMES.get(label, label)).name)
-    except (LookupError, UnicodeError):
-        return decode(data)
-
-
-def _plain_8_bit(data: bytes) -> bool:
-    """Neither marked, nor wide, nor UTF-8 beyond ASCII."""
-    if data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data:
-        return False
-    if data.isascii():
-        return b"\x1b" in data
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return True
-    return False
 
 
 class _Writer:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator, Sequence
 
 import pypdfium2
 import pypdfium2.raw
@@ -24,21 +26,42 @@ def parse(data: bytes, name: str) -> str:  # noqa: ARG001 - the signature of all
     Raises:
         UnreadableError: encrypted, broken, a page that cannot be read, or no text layer (as in a scan).
     """
+    with open_pdf(data) as document:
+        pages = [page_text(document, index) for index in range(len(document))]
+    return join_pages(pages, f"no text layer in {len(pages)} pages of PDF (scanned? --ocr reads it)")
+
+
+@contextlib.contextmanager
+def open_pdf(data: bytes) -> Iterator[pypdfium2.PdfDocument]:
+    """A document, closed at the end of the block.
+
+    Raises:
+        UnreadableError: encrypted or broken.
+    """
     try:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
         raise UnreadableError(_REASONS.get(error.err_code, "broken PDF (a cut file?)")) from error
     try:
-        pages = [_page_text(document, index) for index in range(len(document))]
+        yield document
     finally:
         document.close()
+
+
+def join_pages(pages: Sequence[str], nothing: str) -> str:
+    """Pages with an empty line between them. Raises ``UnreadableError(nothing)`` where there is none with a text."""
     text = "\n\n".join(page for page in pages if page)
     if not text:
-        raise UnreadableError(f"no text layer in {len(pages)} pages of PDF (scanned?)")
+        raise UnreadableError(nothing)
     return text
 
 
-def _page_text(document: pypdfium2.PdfDocument, index: int) -> str:
+def page_text(document: pypdfium2.PdfDocument, index: int) -> str:
+    """The text layer of a page; empty if it has none.
+
+    Raises:
+        UnreadableError: the page cannot be read.
+    """
     try:
         page = document[index]
         try:

@@ -1,4 +1,4 @@
-"""Everything that is text already: plain text, Markdown, source code, CSV, JSON, XML."""
+"""Everything that is text already: plain text, Markdown, source code, CSV, XML."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,29 +21,22 @@ from thresher.documents.reading.process import (
     WorkerTimeoutError,
     worker_command,
 )
+from thresher.documents.reading.results import AttachmentList, NonsenseError, ReadResult
 from thresher.errors import ThresherError
-from thresher.types import Failure
 
 #: Paths are sent ahead to a worker for about this much work, so that pipes cost no time between small files.
 _AHEAD_S = 0.05
 _MOST_AHEAD = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadResult:
-    """What became of one file: its text, or why there is none."""
-
-    text: str | None = None
-    failure: Failure | None = None  # status "unreadable"; exactly one of text and failure is set
-    content_sha256: str | None = None  # of the very bytes that were parsed; None where they were never read
-    media_type: str | None = None
-    seconds: float = 0.0  # reading and parsing
+_Result = ReadResult | AttachmentList
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    path: str
-    future: Future[ReadResult]
+    request: Mapping[str, Any]
+    kind: type[ReadResult] | type[AttachmentList]
+    future: Future[Any]  # of that kind
 
 
 class ReaderPool:
@@ -55,9 +48,11 @@ class ReaderPool:
 
     Args:
         workers: processes, at least 1.
-        timeout_s: wall-clock limit for a document.
-        memory_limit_bytes: address space a worker may take beyond what it has at its start (Linux).
-        file_limit_bytes: larger files are not read.
+        timeout_s: wall-clock limit for a document; default 30, with OCR 300.
+        memory_limit_bytes: address space a worker may take beyond what it has at its start (Linux); default 1 GiB,
+            with OCR 4 GiB.
+        file_limit_bytes: larger files are not read; default 512 MiB.
+        ocr: recognise the text of scans and pictures.
         command: starts a worker; for tests of what workers may do.
     """
 
@@ -65,15 +60,20 @@ class ReaderPool:
         self,
         workers: int,
         *,
-        timeout_s: float = 30.0,
-        memory_limit_bytes: int = 1024**3,
-        file_limit_bytes: int = 512 * 1024**2,
+        timeout_s: float | None = None,
+        memory_limit_bytes: int | None = None,
+        file_limit_bytes: int | None = None,
+        ocr: bool = False,
         command: Sequence[str] | None = None,
     ) -> None:
         if workers < 1:
             raise ValueError(f"workers={workers}: at least 1 is needed")
-        limits = ReadLimits(
-            timeout_s=timeout_s, memory_limit_bytes=memory_limit_bytes, file_limit_bytes=file_limit_bytes
+        usual = ReadLimits.for_ocr() if ocr else ReadLimits()
+        limits = replace(
+            usual,
+            timeout_s=usual.timeout_s if timeout_s is None else timeout_s,
+            memory_limit_bytes=usual.memory_limit_bytes if memory_limit_bytes is None else memory_limit_bytes,
+            file_limit_bytes=usual.file_limit_bytes if file_limit_bytes is None else file_limit_bytes,
         )
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = threading.Event()
@@ -82,16 +82,26 @@ class ReaderPool:
         for lane in self._lanes:
             lane.start()
 
-    def submit(self, path: Path) -> Future[ReadResult]:
-        """Read a file; returns at once.
+    def submit(self, path: Path, address: Sequence[int] = ()) -> Future[ReadResult]:
+        """Read a file, or the attachment of a mail at ``address``; returns at once.
 
         The future's result is a :class:`ReadResult` whatever is wrong with the file. It raises
         :class:`~thresher.errors.ThresherError` only where no worker can be started at all. Callbacks run in a thread
         of the pool.
         """
+        return self._put({"path": str(path), "address": list(address)}, ReadResult)
+
+    def list_attachments(self, path: Path) -> Future[AttachmentList]:
+        """The attachments of a mail, those of attached mails too; none of any other file, or of what cannot be read.
+
+        The future is as that of :meth:`submit`. Its list names a failure only where the worker had an accident.
+        """
+        return self._put({"path": str(path), "list": True}, AttachmentList)
+
+    def _put(self, request: Mapping[str, Any], kind: type[ReadResult] | type[AttachmentList]) -> Future[Any]:
         if self._closed.is_set():
             raise ValueError("the reader pool is closed")
-        job = _Job(str(path), Future())
+        job = _Job(request, kind, Future())
         self._jobs.put(job)
         return job.future
 
@@ -191,22 +201,25 @@ class _Lane(threading.Thread):
         if not self._sent:
             self._head_since = time.monotonic()
         self._sent.append(job)
-        self._worker.request(job.path)
+        self._worker.request(job.request)
 
     def _receive(self) -> None:
         """Settle the first of the jobs sent, one way or another."""
         worker = self._worker
         assert worker is not None  # noqa: S101 - jobs are sent to a worker
+        kind = self._sent[0].kind
         try:
             header, body = worker.answer(self._head_since + self._limits.timeout_s)
-            result = _result(header, body)
+            result: _Result = kind.from_answer(header, body)
         except WorkerTimeoutError:
-            result = _unreadable(f"took longer than {self._limits.timeout_s:g} s to be read", self._limits.timeout_s)
+            reason = f"took longer than {self._limits.timeout_s:g} s to be read"
+            result = kind.from_failure(reason, self._limits.timeout_s)
             self._give_up_worker()
-        except WorkerDiedError as error:
+        except (WorkerDiedError, NonsenseError) as error:
             if self._closed.is_set():
                 return
-            result = _unreadable(f"{error} while reading it", time.monotonic() - self._head_since)
+            how = f"the reader process sent nonsense ({error})" if isinstance(error, NonsenseError) else str(error)
+            result = kind.from_failure(f"{how} while reading it", time.monotonic() - self._head_since)
             self._give_up_worker()
         self._head_since = time.monotonic()
         self._typical_s = max(1e-5, 0.8 * self._typical_s + 0.2 * result.seconds)
@@ -225,31 +238,13 @@ class _Lane(threading.Thread):
             worker.kill()
 
 
-def _result(header: dict[str, Any], body: bytes) -> ReadResult:
-    reason = header.get("reason")
-    try:
-        return ReadResult(
-            text=None if reason else body.decode(),
-            failure=Failure(status="unreadable", reason=str(reason)) if reason else None,
-            content_sha256=header["sha256"],
-            media_type=header["media_type"],
-            seconds=float(header["seconds"]),
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise WorkerDiedError(f"the reader process sent nonsense ({error})") from error
-
-
-def _unreadable(reason: str, seconds: float) -> ReadResult:
-    return ReadResult(failure=Failure(status="unreadable", reason=reason), seconds=seconds)
-
-
-def _settle(job: _Job, result: ReadResult | ThresherError) -> None:
+def _settle(job: _Job, result: _Result | ThresherError) -> None:
     if not job.future.set_running_or_notify_cancel():
         return  # cancelled by its owner meanwhile
-    if isinstance(result, ReadResult):
-        job.future.set_result(result)
-    else:
+    if isinstance(result, ThresherError):
         job.future.set_exception(result)
+    else:
+        job.future.set_result(result)
 
 
 def _cancel(job: _Job) -> None:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from thresher.documents.reading.framing import Decoder, FramingError, encode
+from thresher.documents.reading.pipes import open_pipes
 from thresher.errors import ThresherError
 
 _START_TIMEOUT_S = 60.0
-_CHUNK_BYTES = 1024 * 1024
 
 
 class WorkerDiedError(Exception):
@@ -32,11 +31,17 @@ class WorkerTimeoutError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadLimits:
-    """What one document may cost."""
+    """What one document may cost, and whether it may be put through OCR."""
 
     timeout_s: float = 30.0
     memory_limit_bytes: int = 1024**3
     file_limit_bytes: int = 512 * 1024**2
+    ocr: bool = False
+
+    @classmethod
+    def for_ocr(cls) -> Self:
+        """Limits for pages of pictures: seconds a page, and models that take 1 GiB of address space alone."""
+        return cls(timeout_s=300.0, memory_limit_bytes=4 * 1024**3, ocr=True)
 
 
 def worker_command() -> list[str]:
@@ -58,7 +63,6 @@ class WorkerProcess:
     def __init__(self, limits: ReadLimits, command: Sequence[str]) -> None:
         self.retiring = False  # it asked to be replaced
         self._decoder = Decoder()
-        self._unsent = bytearray()
         with tempfile.TemporaryFile() as errors:
             try:
                 self._process = subprocess.Popen(
@@ -68,8 +72,7 @@ class WorkerProcess:
                 raise ThresherError(f"the document reader did not start: {error}") from error
             assert self._process.stdin is not None  # noqa: S101
             assert self._process.stdout is not None  # noqa: S101
-            self._stdin, self._stdout = self._process.stdin, self._process.stdout
-            os.set_blocking(self._stdin.fileno(), False)
+            self._pipes = open_pipes(self._process.stdin, self._process.stdout)
             self._send({"parent": os.getpid(), **{name: getattr(limits, name) for name in ReadLimits.__slots__}})
             try:
                 self._message(time.monotonic() + _START_TIMEOUT_S)
@@ -79,9 +82,9 @@ class WorkerProcess:
                 said = errors.read()[-2000:].decode("utf-8", "replace").strip()
                 raise ThresherError(f"the document reader did not start ({error}): {said or 'no message'}") from error
 
-    def request(self, path: str) -> None:
+    def request(self, request: Mapping[str, Any]) -> None:
         """Ask for a document; answers come in the order of the requests."""
-        self._send({"path": path})
+        self._send(request)
 
     def answer(self, deadline: float) -> tuple[dict[str, Any], bytes]:
         """The next answer: header and text.
@@ -99,54 +102,27 @@ class WorkerProcess:
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel; it goes when it can
             self._process.wait(timeout=5)
-        self._stdin.close()
-        self._stdout.close()
+        self._pipes.close()
 
     def terminate(self) -> None:
         """End the process from another thread; the thread that reads from it will see it die."""
         self._process.kill()
 
-    def _send(self, header: dict[str, Any]) -> None:
-        self._unsent += encode(header)
-        self._write()
-
-    def _write(self) -> None:
-        try:
-            sent = os.write(self._stdin.fileno(), self._unsent)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._unsent.clear()  # it is gone; reading says so
-            return
-        del self._unsent[:sent]
+    def _send(self, header: Mapping[str, Any]) -> None:
+        self._pipes.send(encode(header))
 
     def _message(self, deadline: float) -> tuple[dict[str, Any], bytes]:
         try:
             while (message := self._decoder.next()) is None:
-                self._wait(deadline)
-                data = os.read(self._stdout.fileno(), _CHUNK_BYTES)
+                data = self._pipes.receive(deadline)
                 if not data:
                     raise WorkerDiedError(self._how_it_died())
                 self._decoder.feed(data)
+        except TimeoutError as error:
+            raise WorkerTimeoutError("no answer in time") from error
         except FramingError as error:
             raise WorkerDiedError(f"the reader process sent {error}") from error
         return message
-
-    def _wait(self, deadline: float) -> None:
-        """Until there is something to read, sending what is unsent meanwhile."""
-        while True:
-            poll = select.poll()
-            poll.register(self._stdout, select.POLLIN)
-            if self._unsent:
-                poll.register(self._stdin, select.POLLOUT)
-            left_ms = max(0, int((deadline - time.monotonic()) * 1000))
-            events = dict(poll.poll(left_ms))
-            if self._stdout.fileno() in events:
-                return
-            if not events and time.monotonic() >= deadline:
-                raise WorkerTimeoutError("no answer in time")
-            if events:
-                self._write()
 
     def _how_it_died(self) -> str:
         try:

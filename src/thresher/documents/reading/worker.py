@@ -6,55 +6,54 @@ Ctrl-C to the parent.
 
 from __future__ import annotations
 
-import ctypes
+import functools
 import hashlib
+import json
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable
-from pathlib import Path, PurePath
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from thresher.documents.files import read_bytes
 from thresher.documents.parsers import parse
 from thresher.documents.parsers.recognise import recognise
 from thresher.documents.reading.framing import encode, read_message
+from thresher.documents.reading.mails import MailFiles
+from thresher.documents.reading.self_limits import end_with, limit_memory, peak_bytes, set_alarm
 from thresher.errors import UnreadableError
 
 #: A worker asks to be replaced after this many documents, lest leaks of libraries add up.
 DOCUMENTS_PER_WORKER = 5000
 #: The worker kills itself this long after the time limit, should the parent not do it.
 _ALARM_GRACE_S = 10
-_PR_SET_PDEATHSIG = 1
 
 ParseDocument = Callable[[bytes, str], tuple[str, str]]
 
 
-def parse_document(data: bytes, name: str) -> tuple[str, str]:
+def parse_document(data: bytes, name: str, *, ocr: bool = False) -> tuple[str, str]:
     """Media type and text of a file's bytes.
 
     Raises:
         UnreadableError: the reason for there being no text.
     """
-    media_type = recognise(data, name)
-    return media_type, parse(data, media_type, name)
+    media_type = recognise(data, name, ocr=ocr)
+    return media_type, parse(data, media_type, name, ocr=ocr)
 
 
-def main(parse_document: ParseDocument = parse_document) -> None:
-    """Serve the pool until it hangs up. ``parse_document`` is replaced in tests only."""
+def main(parse_as: ParseDocument | None = None) -> None:
+    """Serve the pool until it hangs up. ``parse_as`` stands for :func:`parse_document` in tests."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     settings = read_message(requests)
     if settings is None:
         return
-    _die_with(settings["parent"])
-    _limit_memory(settings["memory_limit_bytes"])
+    end_with(settings["parent"])
+    limit_memory(settings["memory_limit_bytes"])
     answers.write(encode({"ready": True}))
     answers.flush()
     _silence()
-    _serve(requests, answers, settings, parse_document)
+    _serve(requests, answers, settings, parse_as or functools.partial(parse_document, ocr=settings["ocr"]))
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO, settings: dict[str, Any], parse_document: ParseDocument) -> None:
@@ -62,9 +61,9 @@ def _serve(requests: BinaryIO, answers: BinaryIO, settings: dict[str, Any], pars
     reader = _Reader(settings["file_limit_bytes"], settings["memory_limit_bytes"], parse_document)
     served = 0
     while (request := read_message(requests)) is not None:
-        signal.alarm(alarm_s)
-        header, body = reader.read(request["path"])
-        signal.alarm(0)
+        set_alarm(alarm_s)
+        header, body = reader.answer(request)
+        set_alarm(0)
         served += 1
         header["retire"] = served >= DOCUMENTS_PER_WORKER or reader.has_grown()
         answers.write(encode(header, body))
@@ -72,24 +71,21 @@ def _serve(requests: BinaryIO, answers: BinaryIO, settings: dict[str, Any], pars
 
 
 class _Reader:
-    """Reads one file at a time and tells how it went."""
+    """Answers one request at a time and tells how it went."""
 
     def __init__(self, file_limit_bytes: int, memory_limit_bytes: int, parse_document: ParseDocument) -> None:
-        self._file_limit_bytes = file_limit_bytes
+        self._files = MailFiles(file_limit_bytes)
         self._memory_limit_bytes = memory_limit_bytes
         self._parse_document = parse_document
-        self._peak_limit_bytes = _peak_bytes() + memory_limit_bytes // 4
+        self._peak_limit_bytes = peak_bytes() + memory_limit_bytes // 4
 
-    def read(self, path: str) -> tuple[dict[str, Any], bytes]:
-        """Header and body (the text) of the answer."""
+    def answer(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """Header and body of the answer: a document's text, or with ``list`` the attachments of a mail."""
         started = time.perf_counter()
         header: dict[str, Any] = {"sha256": None, "media_type": None, "reason": None}
         body = b""
         try:
-            data = read_bytes(os.fsencode(path), self._file_limit_bytes)
-            header["sha256"] = hashlib.sha256(data).hexdigest()
-            header["media_type"], text = self._parse_document(data, PurePath(path).name)
-            body = text.encode()
+            body = self._list(request["path"]) if request.get("list") else self._read(request, header)
         except UnreadableError as error:
             header["reason"] = str(error)
         except MemoryError:
@@ -101,34 +97,19 @@ class _Reader:
         header["seconds"] = time.perf_counter() - started
         return header, body
 
+    def _read(self, request: Mapping[str, Any], header: dict[str, Any]) -> bytes:
+        data, name = self._files.read(os.fsencode(request["path"]), request.get("address") or ())
+        header["sha256"] = hashlib.sha256(data).hexdigest()
+        header["media_type"], text = self._parse_document(data, name)
+        return text.encode()
+
+    def _list(self, path: str) -> bytes:
+        entries = self._files.attachments(os.fsencode(path))
+        return json.dumps([[entry.address, entry.name, entry.size_bytes, entry.problem] for entry in entries]).encode()
+
     def has_grown(self) -> bool:
         """Whether this process has once held much more than at its start."""
-        return _peak_bytes() > self._peak_limit_bytes
-
-
-def _die_with(parent: int) -> None:
-    """Be killed when the parent is gone, even in the middle of a document (Linux; elsewhere the alarm does it)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def _limit_memory(limit_bytes: int) -> None:
-    """Address space: what is used now and ``limit_bytes`` more. No core files of other people's documents."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + limit_bytes, used + limit_bytes))
-
-
-def _peak_bytes() -> int:
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+        return peak_bytes() > self._peak_limit_bytes
 
 
 def _silence() -> None:

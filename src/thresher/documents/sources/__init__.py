@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from thresher.documents.items import Item
+from thresher.documents.sources.arrow import ParquetRows
 from thresher.documents.sources.folders import walk
+from thresher.documents.sources.frames import Frame, is_frame, open_frame
 from thresher.documents.sources.globs import Pattern
 from thresher.documents.sources.inputs import Input, resolve_inputs
+from thresher.documents.sources.rows import CsvRows, JsonlRows, TableFile
 from thresher.documents.sources.single import file_item
-from thresher.documents.sources.tables import Columns, Table
+from thresher.documents.sources.tables import Columns, RowSource, Table
 from thresher.errors import InputError
 
-__all__ = ["discover"]
+__all__ = ["Frame", "discover", "is_frame", "open_frame"]
+
+#: What reads a table, by its suffix: the keys are those of ``inputs.TABLE_SUFFIXES``.
+TABLES: Mapping[str, type[TableFile]] = {".csv": CsvRows, ".jsonl": JsonlRows, ".parquet": ParquetRows}
 
 
 def discover(
-    inputs: Sequence[str | Path],
+    inputs: Sequence[str | Path] | Frame,
     *,
     text_column: str | None = None,
     id_column: str | None = None,
@@ -28,9 +34,9 @@ def discover(
     """The documents of all inputs, lazily, in a stable order: inputs as given, names sorted within a folder.
 
     An input is a file, a folder (read recursively; hidden files and folders skipped), a glob with ``*``, ``?``,
-    ``[...]`` and ``**``, or a table: a ``.csv`` or ``.jsonl`` file named here, or by a glob that ends so. A symbolic
-    link is followed only to a file inside its folder; links out of it, pipes, devices and sockets become items with a
-    problem. A link to a folder inside is passed over, for the files there are found by their own path.
+    ``[...]`` and ``**``, or a table: a ``.csv``, ``.jsonl`` or ``.parquet`` file named here, or by a glob that ends so.
+    A symbolic link is followed only to a file inside its folder; links out of it, pipes, devices and sockets become
+    items with a problem. A link to a folder inside is passed over, for the files there are found by their own path.
 
     Document ids: the path relative to the input folder (of a glob: to the part before the first wildcard), prefixed
     with the folder's name where there are several inputs; a single file's name; a row's id column, else ``file:row``.
@@ -40,7 +46,8 @@ def discover(
     Memory is bounded by the names of the folders on the way down to the document at hand.
 
     Args:
-        inputs: paths or globs; a path that exists is never taken for a glob.
+        inputs: paths or globs; a path that exists is never taken for a glob. Or one table of
+            :func:`~thresher.documents.sources.frames.open_frame`.
         text_column: of tables; default ``text``, else the only one of ``content``, ``body``, ``document`` there is.
         id_column: of tables; default ``document_id`` or ``id`` where there is one. A row without id gets ``file:row``.
         gold_column: of tables; default none.
@@ -51,10 +58,12 @@ def discover(
             given without a table. Raised by this call, not later (a table's rows that are wrong become items with a
             problem).
     """
-    resolved = resolve_inputs(inputs, exclude)
     columns = Columns(text=text_column, id=id_column, gold=gold_column)
+    if isinstance(inputs, Frame):
+        return Table(inputs, name=inputs.source, columns=columns).items()
+    resolved = resolve_inputs(inputs, exclude)
     if columns.given() and not any(item.kind == "table" or item.is_table_glob() for item in resolved):
-        raise InputError(f"{columns.given()} given, but no INPUT is a table; name a .csv or .jsonl file")
+        raise InputError(f"{columns.given()} given, but no INPUT is a table; name a .csv, .jsonl or .parquet file")
     excluded = frozenset(path.resolve() for path in exclude)
     streams = [_open(source, columns, excluded) for source in resolved]
     items = itertools.chain.from_iterable(streams)
@@ -67,7 +76,7 @@ def discover(
 
 def _open(source: Input, columns: Columns, excluded: frozenset[Path]) -> Iterator[Item]:
     if source.kind == "table":
-        return Table(source.path, name=source.name, columns=columns).rows()
+        return Table(_table_file(source.path), name=source.name, columns=columns).items()
     if source.kind == "file":
         return iter([file_item(source.path, source.name)])
     if source.kind == "folder":
@@ -90,4 +99,8 @@ def _matches(source: Input, columns: Columns, excluded: frozenset[Path]) -> Iter
 def _table_rows(item: Item, columns: Columns) -> Iterator[Item]:
     if item.path is None or item.problem is not None:
         return iter([item])
-    return Table(item.path, name=item.document_id, columns=columns, source=item.source).rows()
+    return Table(_table_file(item.path, item.source), name=item.document_id, columns=columns).items()
+
+
+def _table_file(path: Path, source: str | None = None) -> RowSource:
+    return TABLES[path.suffix.lower()](path, source)

@@ -13,7 +13,7 @@ from typing import Literal
 from thresher.documents.files import printable
 from thresher.errors import InputError
 
-TABLE_SUFFIXES = (".csv", ".jsonl")
+TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 _WILDCARD = re.compile(r"[*?\[]")
 
 Kind = Literal["file", "folder", "glob", "table"]

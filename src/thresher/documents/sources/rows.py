@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from thresher.documents.files import absolute
 from thresher.documents.parsers.charset import CP1252_FALLBACK, SAMPLE_BYTES, detect
 from thresher.errors import InputError, UnreadableError
 
 #: A longer row (or line of one) is a problem of that row.
 MAX_ROW_CHARACTERS = 16 * 1024 * 1024
 _TOO_LONG = f"a line is longer than {MAX_ROW_CHARACTERS:,} characters"
+#: Rows of a JSONL file that are looked at to learn its columns.
+_SAMPLE_ROWS = 100
 _DELIMITERS = ",;\t"
 
 
@@ -27,6 +31,52 @@ class Row:
     fields: Mapping[str, Any] = field(default_factory=dict)
     problem: str | None = None
     size_bytes: int = 0  # about, of a row with a problem
+
+
+class TableFile:
+    """What all tables in files have."""
+
+    def __init__(self, path: Path, source: str | None = None) -> None:
+        self.path = path
+        self.name = str(path)
+        self.source = source or absolute(path)
+        try:
+            self.mtime_ns = path.stat().st_mtime_ns
+        except OSError as error:
+            raise InputError(f"table {path} cannot be read: {error.strerror}") from error
+
+    def columns(self) -> Sequence[str]:
+        """The names of the columns; none where there is no row."""
+        raise NotImplementedError
+
+    def rows(self, text_column: str, wanted: Sequence[str]) -> Iterator[Row]:
+        """The rows, with at least the wanted columns."""
+        raise NotImplementedError
+
+
+class JsonlRows(TableFile):
+    """The rows of a JSONL file; a line that is no JSON object is a row with a problem."""
+
+    def columns(self) -> Sequence[str]:
+        """The keys in the first rows."""
+        sample = itertools.islice(jsonl_rows(self.path), _SAMPLE_ROWS)
+        return list(dict.fromkeys(key for row in sample for key in row.fields))
+
+    def rows(self, text_column: str, wanted: Sequence[str]) -> Iterator[Row]:  # noqa: ARG002 - as all row sources
+        """All rows, with all their columns."""
+        return jsonl_rows(self.path)
+
+
+class CsvRows(TableFile):
+    """The rows of a CSV file below its header."""
+
+    def columns(self) -> Sequence[str]:
+        """The names in the header."""
+        return csv_header(self.path)
+
+    def rows(self, text_column: str, wanted: Sequence[str]) -> Iterator[Row]:  # noqa: ARG002 - as all row sources
+        """All rows, with all their columns."""
+        return csv_rows(self.path, text_column)
 
 
 def jsonl_rows(path: Path) -> Iterator[Row]:
@@ -158,11 +208,13 @@ def _delimiter(header: str) -> str:
 
 def _open_text(path: Path, newline: str) -> io.TextIOWrapper:
     """The file as text: marks, UTF-8 with stray bytes read as cp1252, or the legacy code page of its first part."""
-    with path.open("rb") as file:
-        sample = file.read(SAMPLE_BYTES)
     try:
+        with path.open("rb") as file:
+            sample = file.read(SAMPLE_BYTES)
         encoding = detect(sample)
+        errors = CP1252_FALLBACK if encoding in ("utf-8", "utf-8-sig") else "replace"
+        return path.open(encoding=encoding, errors=errors, newline=newline)
+    except OSError as error:
+        raise InputError(f"table {path} cannot be read: {error.strerror}") from error
     except UnreadableError as error:
         raise InputError(f"table {path} cannot be read: {error}") from error
-    errors = CP1252_FALLBACK if encoding in ("utf-8", "utf-8-sig") else "replace"
-    return path.open(encoding=encoding, errors=errors, newline=newline)

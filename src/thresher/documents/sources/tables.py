@@ -1,26 +1,21 @@
-"""Tables named as INPUT: each row of a ``.csv`` or ``.jsonl`` file is a document."""
+"""Tables: each row is a document. What the columns are called, and what a row becomes."""
 
 from __future__ import annotations
 
 import difflib
-import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from thresher.documents.files import absolute
 from thresher.documents.items import Item
 from thresher.documents.parsers.normalise import normalise
-from thresher.documents.sources.rows import Row, csv_header, csv_rows, jsonl_rows
+from thresher.documents.sources.rows import MAX_ROW_CHARACTERS, Row
 from thresher.errors import InputError
 
 _TEXT_COLUMN = "text"
 _OTHER_TEXT_COLUMNS = ("content", "body", "document")
 _ID_COLUMNS = ("document_id", "id")
-#: Rows of a JSONL file that are looked at to learn its columns.
-_SAMPLE_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,44 +32,49 @@ class Columns:
         return ", ".join(f"{what} {name!r}" for what, name in asked.items() if name is not None)
 
 
+class RowSource(Protocol):
+    """Where the rows of a table are; they can be gone through more than once."""
+
+    name: str  # in messages
+    source: str  # what the documents' ``source`` begins with
+    mtime_ns: int
+
+    def columns(self) -> Sequence[str]:
+        """The names of the columns; raises ``InputError``."""
+
+    def rows(self, text_column: str, wanted: Sequence[str]) -> Iterator[Row]:
+        """The rows, with at least the wanted columns; raises ``InputError``."""
+
+
 class Table:
     """One table, its columns settled.
+
+    Args:
+        rows: where the rows are.
+        name: the documents without an id of their own are ``name:row``.
+        columns: as the user asked for them.
 
     Raises:
         InputError: the table cannot be opened, is empty, or lacks a column; names the columns there are.
     """
 
-    def __init__(self, path: Path, *, name: str, columns: Columns, source: str | None = None) -> None:
-        self._path = path
+    def __init__(self, rows: RowSource, *, name: str, columns: Columns) -> None:
+        self._rows = rows
         self._name = name
-        self._source = source or absolute(path)
-        try:
-            self._mtime_ns = path.stat().st_mtime_ns
-            there = self._columns_there()
-        except OSError as error:
-            raise InputError(f"table {path} cannot be read: {error.strerror}") from error
+        there = rows.columns()
         if not there:
-            raise InputError(f"no document found in {path}; the table has no rows")
-        self._text_column = _choose_text(path, columns.text, there)
-        self._id_column = _require(path, "id", columns.id, there) or next((c for c in _ID_COLUMNS if c in there), None)
-        self._gold_column = _require(path, "gold", columns.gold, there)
+            raise InputError(f"no document found in {rows.name}; the table has no rows")
+        self._text_column = _choose_text(rows.name, columns.text, there)
+        self._id_column = _require(rows.name, "id", columns.id, there) or next(
+            (column for column in _ID_COLUMNS if column in there), None
+        )
+        self._gold_column = _require(rows.name, "gold", columns.gold, there)
 
-    def rows(self) -> Iterator[Item]:
+    def items(self) -> Iterator[Item]:
         """One item per row, lazily; a row without usable text is an item with a problem."""
-        rows = self._read()
+        wanted = [column for column in (self._text_column, self._id_column, self._gold_column) if column is not None]
+        rows = self._rows.rows(self._text_column, list(dict.fromkeys(wanted)))
         return (self._item(row) for row in rows)
-
-    def _read(self) -> Iterator[Row]:
-        return csv_rows(self._path, self._text_column) if self._is_csv() else jsonl_rows(self._path)
-
-    def _is_csv(self) -> bool:
-        return self._path.suffix.lower() == ".csv"
-
-    def _columns_there(self) -> Sequence[str]:
-        if self._is_csv():
-            return csv_header(self._path)
-        sample = itertools.islice(jsonl_rows(self._path), _SAMPLE_ROWS)
-        return list(dict.fromkeys(key for row in sample for key in row.fields))
 
     def _item(self, row: Row) -> Item:
         raw = row.fields.get(self._text_column)
@@ -83,12 +83,12 @@ class Table:
         row_id = _word(row.fields.get(self._id_column)) if self._id_column else None
         return Item(
             document_id=row_id or f"{self._name}:{row.number}",
-            source=f"{self._source}#{row.number}",
+            source=f"{self._rows.source}#{row.number}",
             path=None,
             text=text,
             gold=_word(row.fields.get(self._gold_column)) if self._gold_column else None,
             size_bytes=len(text.encode()) if text is not None else row.size_bytes,
-            mtime_ns=self._mtime_ns,
+            mtime_ns=self._rows.mtime_ns,
             problem=problem,
         )
 
@@ -98,11 +98,13 @@ def _text_problem(row: Row, raw: object, column: str) -> str | None:
         return f"row {row.number} has no {column!r}"
     if not isinstance(raw, str):
         return f"row {row.number}: {column!r} is {_json_kind(raw)}, not a text"
+    if len(raw) > MAX_ROW_CHARACTERS:
+        return f"row {row.number}: {column!r} is longer than {MAX_ROW_CHARACTERS:,} characters"
     text = normalise(raw)
     return f"row {row.number}: no text" if not text or text.isspace() else None
 
 
-def _choose_text(path: Path, asked: str | None, there: Sequence[str]) -> str:
+def _choose_text(path: str, asked: str | None, there: Sequence[str]) -> str:
     if asked is not None:
         return _require(path, "text", asked, there) or asked
     if _TEXT_COLUMN in there:
@@ -113,7 +115,7 @@ def _choose_text(path: Path, asked: str | None, there: Sequence[str]) -> str:
     raise InputError(f"{path} has no column 'text'{_listed(there)}; say which one holds the text (--text-column)")
 
 
-def _require(path: Path, role: str, asked: str | None, there: Sequence[str]) -> str | None:
+def _require(path: str, role: str, asked: str | None, there: Sequence[str]) -> str | None:
     if asked is None:
         return None
     if asked in there:
@@ -123,7 +125,7 @@ def _require(path: Path, role: str, asked: str | None, there: Sequence[str]) -> 
     raise InputError(f"{path} has no {role} column {asked!r}{_listed(there)}{hint}")
 
 
-def _once(path: Path, column: str, there: Sequence[str]) -> str:
+def _once(path: str, column: str, there: Sequence[str]) -> str:
     if there.count(column) > 1:
         raise InputError(f"{path} has {there.count(column)} columns named {column!r}; rename all but one")
     return column
@@ -137,9 +139,13 @@ def _word(value: object) -> str | None:
     """A cell as an id or a gold label: strings and numbers as they are written, anything else as JSON."""
     if value is None or value == "":
         return None
-    return normalise(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).strip() or None
+    return (
+        normalise(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)).strip()
+        or None
+    )
 
 
 def _json_kind(value: object) -> str:
     kinds: Mapping[type[Any], str] = {bool: "true or false", int: "a number", float: "a number", list: "a list"}
-    return "null" if value is None else kinds.get(type(value), "an object")
+    kinds = {**kinds, bytes: "binary data", dict: "an object"}
+    return "null" if value is None else kinds.get(type(value), f"of type {type(value).__name__}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from thresher.engines.native.engine import NativeEngine
 from thresher.engines.native.forward import ForwardPass
 from thresher.engines.native.head import Head
 from thresher.engines.native.layer_format import activation_dtype
-from thresher.engines.native.precision import choose_precision
+from thresher.engines.native.precision import PrecisionChoice, choose_precision
 from thresher.engines.native.reader import Reader
 from thresher.engines.native.residency import resident_layers, weights_bytes
 from thresher.engines.native.sizing import Sizes, check_settings, plan_sizes
@@ -26,8 +25,6 @@ from thresher.errors import EngineCapacityError, EngineUnavailableError, ModelFo
 from thresher.models.facts import ModelFacts
 from thresher.models.model import Model
 from thresher.models.tokenizer import Tokenizer
-
-logger = logging.getLogger(__name__)
 
 _PACKS_PER_CALL = 4
 _DOCUMENTS_PER_CALL = 512
@@ -63,11 +60,10 @@ def open_native(model: Model, options: EngineOptions) -> NativeEngine:
     device = _device(options.device)
     _use_threads(options.threads)
     capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
-    precision, explanation = choose_precision(options.precision, capability, model.facts.quantization)
-    logger.info("precision %s: %s", precision, explanation)
+    choice = choose_precision(options.precision, capability, model.facts.quantization)
     source = open_weights(model)
     try:
-        return assemble(model.facts, tokenizer, source, precision, device, options)
+        return assemble(model.facts, tokenizer, source, choice, device, options)
     except BaseException:
         source.close()
         raise
@@ -77,20 +73,15 @@ def assemble(
     facts: ModelFacts,
     tokenizer: Tokenizer,
     source: WeightSource,
-    precision: str,
+    choice: PrecisionChoice,
     device: torch.device,
     options: EngineOptions,
 ) -> NativeEngine:
     """An engine over ``source``, which it closes when it is closed; raises as :func:`open_native`."""
-    config, dtype = source.config, activation_dtype(precision)
-    blocks = [form.block_bytes for form in layer_formats(config, precision)]
+    config, dtype = source.config, activation_dtype(choice.precision)
+    blocks = [form.block_bytes for form in layer_formats(config, choice.precision)]
     placement = _place(source, blocks, device, dtype, options.weights_memory_bytes)
-    free = _free_bytes(device) - placement.device_bytes
-    if free <= 0:
-        raise EngineCapacityError(
-            f"the weights of {facts.name} take {placement.device_bytes / _GIB:.2f} GiB in {precision}, and "
-            f"{_free_bytes(device) / _GIB:.2f} GiB are free; give --weights-memory, or free memory"
-        )
+    free = _free_after_weights(facts, placement, device)
     sizes = plan_sizes(
         config,
         facts,
@@ -100,19 +91,41 @@ def assemble(
         on_gpu=device.type == "cuda",
         streams=len(placement.resident) < config.layer_count,
     )
-    store = LayerStore(source, precision, placement.resident, device, keep_on_host=placement.layers_on_host)
-    embedding = Table(source, EMBEDDING, dtype, placement.embedding)
-    same = config.tied_embeddings and placement.head == placement.embedding
-    head = Head(source, embedding if same else Table(source, head_name(config), dtype, placement.head), device)
     residual = sizes.pack_rows * config.hidden_size * dtype.itemsize
     residual_device = device if residual <= _RESIDUAL_SHARE * free else torch.device("cpu")
-    forward = ForwardPass(config, store, embedding, dtype, device, residual_device)
+    store = LayerStore(source, choice.precision, placement.resident, device, keep_on_host=placement.layers_on_host)
+    try:
+        embedding, head = _tables(source, placement, dtype)
+        forward = ForwardPass(config, store, embedding, dtype, device, residual_device)
+        reader = Reader(forward, Head(source, head, device), sizes)
+    except BaseException:
+        store.close()
+        raise
 
     def close() -> None:
         store.close()
         source.close()
 
-    return NativeEngine(Reader(forward, head, sizes), tokenizer, _info(facts, precision, device, sizes), sizes, close)
+    info = _info(facts, device, sizes, choice, _notices(choice, placement, config.layer_count))
+    return NativeEngine(reader, tokenizer, info, sizes, close)
+
+
+def _free_after_weights(facts: ModelFacts, placement: _Placement, device: torch.device) -> int:
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
+    if free <= placement.device_bytes:
+        raise EngineCapacityError(
+            f"the weights of {facts.name} take {placement.device_bytes / _GIB:.2f} GiB in the compute format, "
+            f"and {free / _GIB:.2f} GiB are free; give --weights-memory or a smaller --precision, or free memory"
+        )
+    return free - placement.device_bytes
+
+
+def _tables(source: WeightSource, placement: _Placement, dtype: torch.dtype) -> tuple[Table, Table]:
+    """Embedding and head; one table where they are tied and kept in the same place."""
+    embedding = Table(source, EMBEDDING, dtype, placement.embedding)
+    if source.config.tied_embeddings and placement.head == placement.embedding:
+        return embedding, embedding
+    return embedding, Table(source, head_name(source.config), dtype, placement.head)
 
 
 def _place(
@@ -120,8 +133,8 @@ def _place(
 ) -> _Placement:
     """Layers first, then the head, as far as ``limit`` bytes on the device reach.
 
-    The embedding is looked up in host memory where the device has no room to spare. On a CPU a limit holds for host memory too: then tables and streamed
-    layers stay in their files.
+    The embedding is looked up in host memory where the device has no room to spare. On a CPU a limit
+    holds for host memory too: then tables and streamed layers stay in their files.
     """
     config = source.config
     resident = resident_layers(blocks, limit)
@@ -140,7 +153,8 @@ def _place(
             embedding=host if limit is None else None,
             device_bytes=on_device + tied_or_none,
         )
-    embedding_fits = limit is None and on_device + table <= _TABLES_SHARE * _free_bytes(device)
+    free = torch.cuda.mem_get_info(device)[0]
+    embedding_fits = limit is None and on_device + table <= _TABLES_SHARE * free
     streamed = sum(block for layer, block in enumerate(blocks) if layer not in resident)
     free_on_host = available_bytes()
     return _Placement(
@@ -182,17 +196,24 @@ def _use_threads(asked: int | None) -> None:
     torch.set_num_threads(asked or max(1, min(psutil.cpu_count(logical=False) or usable, usable)))
 
 
-def _free_bytes(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
+def _notices(choice: PrecisionChoice, placement: _Placement, layers: int) -> tuple[str, ...]:
+    chosen = f"precision: {choice.precision} ({choice.explanation})"
+    streamed = layers - len(placement.resident)
+    if not streamed:
+        return (chosen,)
+    source = "host memory" if placement.layers_on_host else "their files"
+    return chosen, f"weights: {streamed} of {layers} layers are streamed from {source}"
 
 
-def _info(facts: ModelFacts, precision: str, device: torch.device, sizes: Sizes) -> EngineInfo:
+def _info(
+    facts: ModelFacts, device: torch.device, sizes: Sizes, choice: PrecisionChoice, notices: tuple[str, ...]
+) -> EngineInfo:
     on_gpu = device.type == "cuda"
     return EngineInfo(
         engine="native",
         model=facts.name,
         model_fingerprint=facts.fingerprint,
-        precision=precision,
+        precision=choice.precision,
         version=f"torch {torch.__version__}",
         device=torch.cuda.get_device_name(device) if on_gpu else f"cpu, {torch.get_num_threads()} threads",
         largest_request_tokens=sizes.largest_request_tokens,
@@ -200,4 +221,5 @@ def _info(facts: ModelFacts, precision: str, device: torch.device, sizes: Sizes)
         batch_requests=_DOCUMENTS_PER_CALL,
         exact_probabilities=True,
         shares_prefix=True,
+        notices=notices,
     )

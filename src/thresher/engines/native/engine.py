@@ -10,7 +10,7 @@ import torch
 
 from thresher.engines.base import EngineInfo
 from thresher.engines.native.pack import Tree
-from thresher.engines.native.packing import halves, next_pack
+from thresher.engines.native.packing import halves, packs_of
 from thresher.engines.native.reader import Reader
 from thresher.engines.native.reading import Reading
 from thresher.engines.native.sizing import Sizes
@@ -73,7 +73,7 @@ class NativeEngine:
         while readings:
             unfinished: list[Reading] = []
             trees = ((reading, reading.tree()) for reading in readings)
-            for pack in next_pack(trees, self._sizes.pack_rows, self._sizes.pack_spans):
+            for pack in packs_of(trees, self._sizes.pack_rows, self._sizes.pack_segments):
                 prefix_computed = self._read(reader, prompt, pack)
                 for reading, _ in pack:
                     reading.computed_tokens += prefix_computed

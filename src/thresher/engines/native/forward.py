@@ -22,9 +22,8 @@ from thresher.engines.native.tables import Table
 
 @dataclass(frozen=True, slots=True)
 class HeldPrefix:
-    """What every layer keeps of a prefix of ``tokens`` tokens."""
+    """What every layer keeps of a prefix."""
 
-    tokens: int
     layers: tuple[HeldLayer, ...]
 
 
@@ -58,7 +57,7 @@ class ForwardPass:
     def hold(self, pack: Pack) -> HeldPrefix:
         """Read a prefix, a pack of one segment, and keep what packs behind it need."""
         _, layers = self._run(pack, None, hold=True)
-        return HeldPrefix(len(pack.tokens), tuple(layers))
+        return HeldPrefix(tuple(layers))
 
     def _run(self, pack: Pack, held: HeldPrefix | None, *, hold: bool) -> tuple[torch.Tensor, list[HeldLayer]]:
         x = self._embedding.rows(pack.tokens).to(self._dtype).to(self._residual_device)

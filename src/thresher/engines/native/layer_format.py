@@ -92,22 +92,22 @@ class LayerFormat:
         """Load the layer from ``source`` into ``block``, uint8 [block_bytes] on any device; converted on ``device``."""
         views = self._views(block)
         for name, linear in self.linears.items():
-            made = make_linear(self._weight(source, name), linear.precision, device)
+            made = make_linear(self._weight(source, name, device), linear.precision, device)
             for part, tensor in made.tensors().items():
                 views[f"{name}/{part}"].copy_(tensor)
         for name in self._vectors:
             views[name].copy_(source.load(f"layers.{self._layer}.{name}", torch.float32).view(self._vectors[name]))
 
-    def _weight(self, source: WeightSource, name: str) -> torch.Tensor:
+    def _weight(self, source: WeightSource, name: str, device: torch.device) -> torch.Tensor:
         base = f"layers.{self._layer}.{name}"
         dtype = activation_dtype(self._precision)
         if name.startswith(_EXPERTS):
             expert, _, kind = name.removeprefix(_EXPERTS).partition(".")
-            return source.load_rows(f"layers.{self._layer}.{_EXPERTS}{kind}", [int(expert)], dtype)[0]
+            return source.load_rows(f"layers.{self._layer}.{_EXPERTS}{kind}", [int(expert)], dtype, device)[0]
         if name.endswith(_FUSED):
-            gate, up = (source.load(f"{base.replace(_FUSED, part)}.weight", dtype) for part in (_GATE, _UP))
+            gate, up = (source.load(f"{base.replace(_FUSED, part)}.weight", dtype, device) for part in (_GATE, _UP))
             return torch.cat([gate, up])
-        return source.load(f"{base}.weight", dtype)
+        return source.load(f"{base}.weight", dtype, device)
 
     def parts(self, block: torch.Tensor) -> Parts:
         """The layer's weights over a filled ``block`` on the device that computes; shared, not copied."""

@@ -40,21 +40,26 @@ class Native:
         import torch
 
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-        return ", ".join(names) or "the CPU (for tests; llamacpp is faster there)"
+        return ", ".join(names) or "the CPU"
 
     @staticmethod
     def unsuited(model: Model) -> str:
-        """Why ``auto`` should not take it for ``model``; empty where it should."""
+        """Why ``auto`` should not take it for ``model``; asked where torch is there."""
         if model.facts.architecture not in ARCHITECTURES:
             return f"it reads Qwen3.5 and Qwen3, not {model.facts.architecture}"
         if model.tokenizer is None:
             return f"it has no tokenizer for the vocabulary {model.facts.tokenizer_model}"
-        _check_torch()
+        if model.checkpoint is not None:
+            return ""  # no other engine reads checkpoints
         import torch
 
         return "" if torch.cuda.is_available() else "there is no CUDA device"
 
 
 def _check_torch() -> None:
-    if importlib.util.find_spec("torch") is None:
+    if not _has_torch():
         raise EngineUnavailableError("torch is not installed; pip install 'thresher[native]'")
+
+
+def _has_torch() -> bool:
+    return importlib.util.find_spec("torch") is not None

@@ -10,7 +10,7 @@ from thresher.engines.native.pack import Tree
 Item = TypeVar("Item")
 
 
-def next_pack(items: Iterator[tuple[Item, Tree]], rows: int, segments: int) -> Iterator[list[tuple[Item, Tree]]]:
+def packs_of(items: Iterator[tuple[Item, Tree]], rows: int, segments: int) -> Iterator[list[tuple[Item, Tree]]]:
     """``items`` in their order, in packs of up to so many rows and segments; a larger tree is alone."""
     pack: list[tuple[Item, Tree]] = []
     used_rows = used_segments = 0

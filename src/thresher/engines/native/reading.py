@@ -5,8 +5,8 @@ after its pass: whatever is to be asked must be in the pass, or the document is 
 question's first branching and then, nearest first, as many deeper ones as cost no more tokens than reading the
 document once more would (:data:`LEAST_BRANCH_TOKENS` for short documents). For a handful of multi-token labels, for
 yes and no, for integers, that is the whole trie. Where more is wanted than was in the pass, the document is read again
-with just the branchings that the walk asks for, which are few: only those with mass left to explore. Either way the walk
-sees what it would have seen one branching at a time, and the answer does not depend on what shares the pack.
+with just the branchings that the walk asks for, which are few: only those with mass left to explore. Either way the
+walk sees what it would have seen one branching at a time, and the answer does not depend on what shares the pack.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Sizes:
     """Sizes of one open engine."""
 
     pack_rows: int
-    pack_spans: int  # segments of a pack
+    pack_segments: int
     step_rows: int
     step_spans: int
     largest_request_tokens: int
@@ -109,7 +109,7 @@ def plan_sizes(
     wished = _STREAMED_PACK_TOKENS if streams else _GPU_PACK_TOKENS if on_gpu else _CPU_PACK_TOKENS
     return Sizes(
         pack_rows=min(settings.get("pack_tokens", wished), max(fits, context)),
-        pack_spans=_spans(usable, states),
+        pack_segments=_spans(usable, states),
         step_rows=step_rows,
         step_spans=step_spans,
         largest_request_tokens=context,

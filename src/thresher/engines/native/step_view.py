@@ -45,7 +45,7 @@ def step_views(pack: Pack, cos: torch.Tensor, sin: torch.Tensor) -> list[StepVie
 
 
 def attention_pieces(pack: Pack, spans: Sequence[Span], counts: Sequence[int]) -> list[Piece]:
-    """What the last ``counts[i]`` rows of each span see."""
+    """What the last ``counts[i]`` rows of each span see; causal pieces first."""
     pieces: list[Piece] = []
     latest: dict[int, int] = {}  # segment seen whole -> index of the latest piece over it
     row = 0
@@ -63,7 +63,7 @@ def attention_pieces(pack: Pack, spans: Sequence[Span], counts: Sequence[int]) -
         row += count
     if pack.held_tokens and row:
         pieces.append(Piece(0, row, True, 0, pack.held_tokens, False))
-    return pieces
+    return sorted(pieces, key=lambda piece: not piece.causal)
 
 
 def _extend(pieces: list[Piece], latest: dict[int, int], ancestor: int, segment: Segment, row: int, count: int) -> None:

@@ -53,7 +53,9 @@ class Streamer:
             return
         self._turn = 0
         for slot, layer in zip(self._slots, self._order, strict=False):
-            self._wait(slot)
+            if not slot.arriving.cancel():
+                slot.arriving.exception()
+            self._give_back(slot)
             slot.layer = layer
             self._send(slot)
 
@@ -68,9 +70,7 @@ class Streamer:
     def release(self) -> None:
         """The block taken last may be written over: fetch the layer after next into it."""
         slot = self._slots[self._turn % SLOTS]
-        if self._stream is not None:
-            slot.released = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            slot.released.record(torch.cuda.current_stream(self._device))
+        self._give_back(slot)
         slot.layer = self._order[(self._turn + SLOTS) % len(self._order)]
         self._turn += 1
         self._send(slot)
@@ -80,9 +80,11 @@ class Streamer:
         self._worker.shutdown(wait=True, cancel_futures=True)
         self._slots = []
 
-    def _wait(self, slot: _Slot) -> None:
-        if not slot.arriving.cancel():
-            slot.arriving.exception()
+    def _give_back(self, slot: _Slot) -> None:
+        """What is copied into ``slot`` from now on waits for all that was computed with it."""
+        if self._stream is not None:
+            slot.released = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            slot.released.record(torch.cuda.current_stream(self._device))
 
     def _send(self, slot: _Slot) -> None:
         slot.arriving = self._worker.submit(self._bring, slot)

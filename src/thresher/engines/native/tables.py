@@ -26,7 +26,7 @@ class Table:
         self._source = source
         self._name = name
         self._dtype = dtype
-        self._kept = None if device is None else source.load(name, dtype).to(device)
+        self._kept = None if device is None else source.load(name, dtype, device)
         self.rows_count = source.shape(name)[0]
 
     def rows(self, tokens: npt.NDArray[np.int64]) -> torch.Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from thresher.jobs.records import RunFacts
 from thresher.types import Prediction
 
 #: Columns of every export, in order.
@@ -19,12 +21,26 @@ COLUMNS: tuple[str, ...] = (
 LABEL_JOINER = "|"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSource:
+    """What is exported: rows, which may be more than memory holds, and what a format may need beside them."""
+
+    rows: Iterable[Prediction]  # the rows of a document follow each other
+    columns: tuple[str, ...] = COLUMNS  # attributes of Prediction, in the order to write
+    run: RunFacts | None = None
+    text_of: Callable[[str], str | None] = lambda _: None  # the stored text of a content (SHA-256 in hex)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What an exporter wrote: how many entries, and files to stand beside its own, by their suffixes."""
+
+    entries: int
+    beside: Mapping[str, str] = field(default_factory=dict)
+
+
 class Exporter(Protocol):
-    """Writes rows to a file.
+    """Writes rows to a file. ``write`` is given a new empty file's path."""
 
-    ``write`` is given a new empty file's path and an iterable that may be longer than memory; ``columns`` are
-    attributes of :class:`~thresher.types.Prediction` in the order to write. It returns the number of rows written.
-    """
-
-    def write(self, rows: Iterable[Prediction], columns: tuple[str, ...], file: Path) -> int:
-        """Write ``rows`` and return how many there were."""
+    def write(self, source: ExportSource, file: Path) -> Written:
+        """Write the rows of ``source``."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
-from thresher.jobs.exporters.base import LABEL_JOINER
-from thresher.types import Prediction
+from thresher.jobs.exporters.base import LABEL_JOINER, ExportSource, Written
 
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -20,16 +18,16 @@ class CsvExporter:
     Text that could start a formula gets a quote.
     """
 
-    def write(self, rows: Iterable[Prediction], columns: tuple[str, ...], file: Path) -> int:
-        """Write ``rows`` and return how many there were."""
+    def write(self, source: ExportSource, file: Path) -> Written:
+        """Write one row for each of the source's."""
         count = 0
         with file.open("w", encoding="utf-8", newline="", errors="replace") as stream:
             writer = csv.writer(stream)
-            writer.writerow(columns)
-            for row in rows:
-                writer.writerow([_cell(getattr(row, column)) for column in columns])
+            writer.writerow(source.columns)
+            for row in source.rows:
+                writer.writerow([_cell(getattr(row, column)) for column in source.columns])
                 count += 1
-        return count
+        return Written(entries=count)
 
 
 def _cell(value: object) -> str | int | float:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from thresher.errors import UsageError
-from thresher.jobs.exporters.base import LABEL_JOINER
-from thresher.types import Prediction
+from thresher.jobs.exporters.base import LABEL_JOINER, ExportSource, Written
 
 _ROWS_PER_GROUP = 10_000
 _FLOATS = ("probability", "label_mass", "expected")
@@ -19,8 +17,8 @@ _INTEGERS = ("document_tokens", "truncated_tokens", "context")
 class ParquetExporter:
     """Writes Parquet with typed columns: ``probabilities`` is a map, several labels of a row are joined by ``|``."""
 
-    def write(self, rows: Iterable[Prediction], columns: tuple[str, ...], file: Path) -> int:
-        """Write ``rows`` and return how many there were.
+    def write(self, source: ExportSource, file: Path) -> Written:
+        """Write one row for each of the source's.
 
         Raises:
             UsageError: pyarrow is not installed.
@@ -32,15 +30,15 @@ class ParquetExporter:
             raise UsageError(
                 "Parquet needs pyarrow: pip install 'thresher[parquet]', or export to .csv or .jsonl"
             ) from error
-        schema = pyarrow.schema([(column, _arrow_type(pyarrow, column)) for column in columns])
+        schema = pyarrow.schema([(column, _arrow_type(pyarrow, column)) for column in source.columns])
         count = 0
-        iterator = iter(rows)
+        iterator = iter(source.rows)
         with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
             while batch := list(itertools.islice(iterator, _ROWS_PER_GROUP)):
-                cells = {column: [_cell(getattr(row, column)) for row in batch] for column in columns}
+                cells = {column: [_cell(getattr(row, column)) for row in batch] for column in source.columns}
                 writer.write_table(pyarrow.table(cells, schema=schema))
                 count += len(batch)
-        return count
+        return Written(entries=count)
 
 
 def _arrow_type(pyarrow: Any, column: str) -> Any:
@@ -53,7 +51,11 @@ def _arrow_type(pyarrow: Any, column: str) -> Any:
 
 def _cell(value: object) -> object:
     if isinstance(value, dict):
-        return list(value.items()) or None
+        return [(_storable(name), share) for name, share in value.items()] or None
     if isinstance(value, tuple):
         value = LABEL_JOINER.join(value)
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    return _storable(value) if isinstance(value, str) else value
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

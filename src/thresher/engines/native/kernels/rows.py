@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from thresher.engines.native.linear import Activation, Linear
+from thresher.engines.native.linear.rows import quantize_rows_reference
 
 _FP8 = "fp8"
+_LARGEST = 448.0  # of E4M3
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,11 @@ class Rows:
 
     values: torch.Tensor
     factors: torch.Tensor | None = None
+
+
+def rounded(x: torch.Tensor) -> Rows:
+    """``x`` [T, n] rounded in plain torch: the last step of every reference."""
+    return Rows(*quantize_rows_reference(x, _LARGEST, torch.float8_e4m3fn))
 
 
 def quantizes(linear: Linear) -> bool:

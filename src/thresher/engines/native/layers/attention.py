@@ -8,11 +8,11 @@ import torch
 
 from thresher.engines.native.config import NativeConfig
 from thresher.engines.native.kernels.attention import AttentionKernel, KeysValues
-from thresher.engines.native.layers.memory import AttentionMemory, HeldLayer, Memory
 from thresher.engines.native.kernels.gate import sigmoid_gate
 from thresher.engines.native.kernels.norm import Normed
 from thresher.engines.native.kernels.rotate import norm_rotate
 from thresher.engines.native.kernels.rows import Rows, activation
+from thresher.engines.native.layers.memory import AttentionMemory, HeldLayer, Memory
 from thresher.engines.native.layers.parts import Parts
 from thresher.engines.native.linear import Activation, Linear
 from thresher.engines.native.step_view import StepView
@@ -45,7 +45,7 @@ class Attention:
         values = parts.linear("self_attn.v_proj")(h_all)
         memory.pack.values[view.start : view.stop] = values.view(-1, config.kv_heads, config.head_dim)
         if pruned and not len(view.wanted_rows):
-            return h.total[:0]
+            return h.total.new_empty(0, h.total.shape[1])  # no view, which would keep all of h
         h_wanted = self.reads.quantize_activation(h.plain_rows(view.wanted_rows)) if pruned else h_all
         cos, sin = (view.cos[view.wanted_rows], view.sin[view.wanted_rows]) if pruned else (view.cos, view.sin)
         queries, gate = self._queries(h_wanted, cos, sin)
@@ -71,7 +71,7 @@ class Attention:
         if gate is None:
             return linear(out.reshape(len(out), -1))
 
-        def gated(quantize: bool) -> Rows:  # noqa: FBT001 - the shape of every maker of rows
+        def gated(quantize: bool) -> Rows:
             return sigmoid_gate(out, gate, quantize=quantize)
 
         return linear(activation(linear, gated, out.dtype))

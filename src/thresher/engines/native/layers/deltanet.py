@@ -71,7 +71,7 @@ class DeltaNet:
         )
         memory.keep(view.spans, DeltaState(states, mixed.tails))
         if pruned and not len(view.wanted_rows):
-            return h.total[:0]
+            return h.total.new_empty(0, h.total.shape[1])  # no view, which would keep all of h
         if pruned:
             return self._output(out[view.wanted_rows], self.reads.quantize_activation(h.plain_rows(view.wanted_rows)))
         return self._output(out, h_all)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 
 from thresher.engines.native.linear.base import Activation
-from thresher.engines.native.linear.rows import check_width, pad_rows, padded, row_factors
+from thresher.engines.native.linear.rows import check_width, pad_rows, padded, quantize_rows, scale_sums
 from thresher.engines.native.linear.storage import StoredLinear
 
 _LARGEST = 127.0
@@ -27,9 +27,8 @@ class Int8Linear(StoredLinear):
     def convert(cls, weight: torch.Tensor) -> dict[str, torch.Tensor]:
         """Each row divided by its factor and rounded to nearest."""
         check_width(cls.precision, weight.shape[1])
-        weight = pad_rows(weight)
-        factors = row_factors(weight, _LARGEST)
-        return {"weight": _round(weight, factors), "factors": factors.view(1, -1)}
+        values, factors = quantize_rows(pad_rows(weight), _LARGEST, torch.int8)
+        return {"weight": values, "factors": factors.view(1, -1)}
 
     @classmethod
     def random(cls, out_features: int, in_features: int, device: torch.device | str) -> dict[str, torch.Tensor]:
@@ -42,8 +41,8 @@ class Int8Linear(StoredLinear):
 
     def quantize_activation(self, x: torch.Tensor) -> Activation:
         """Each token divided by its factor and rounded to nearest."""
-        factors = row_factors(x, _LARGEST)
-        return Activation(self.precision, _round(x, factors), (factors,), x.dtype)
+        values, factors = quantize_rows(x, _LARGEST, torch.int8)
+        return Activation(self.precision, values, (factors,), x.dtype)
 
     def multiply(self, x: Activation) -> torch.Tensor:
         """The result in ``x.dtype``."""
@@ -51,8 +50,7 @@ class Int8Linear(StoredLinear):
         y = torch.empty(tokens, self.out_features, dtype=x.dtype, device=x.values.device)
         for start in range(0, tokens, _CHUNK_TOKENS):
             rows = slice(start, min(start + _CHUNK_TOKENS, tokens))
-            sums = self._sums(x.values[rows]) * x.scales[0][rows]
-            y[rows] = self.cut(sums.mul_(self._tensors["factors"]))
+            scale_sums(self._sums(x.values[rows]), x.scales[0][rows], self._tensors["factors"], y[rows])
         return y
 
     def _sums(self, values: torch.Tensor) -> torch.Tensor:
@@ -66,7 +64,3 @@ class Int8Linear(StoredLinear):
         """The same product in float64."""
         y = x.values.double() @ self._tensors["weight"].double().t()
         return self.cut(y * x.scales[0] * self._tensors["factors"]).to(x.dtype)
-
-
-def _round(x: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
-    return (x / factors).round_().to(torch.int8)

@@ -1,13 +1,19 @@
-"""What the 8-bit precisions share: one factor per row, rows padded to what the hardware multiplies."""
+"""What the 8-bit precisions share: one factor per row, rows padded to what the hardware multiplies.
+
+On a CUDA device with Triton the kernels of :mod:`.row_kernels` do the work, elsewhere the plain functions here.
+"""
 
 from __future__ import annotations
+
+import functools
+import importlib.util
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 
 #: The tensor cores' multiples in both dimensions of a weight.
 STEP = 16
-#: Smaller rows than this are rounded to zero, and their factor stays a number that can be divided by.
+#: A row whose largest value is smaller is rounded to zero, and its factor stays a number that can be divided by.
 _LEAST = 1e-12
 
 
@@ -31,4 +37,51 @@ def pad_rows(weight: torch.Tensor) -> torch.Tensor:
 
 def row_factors(x: torch.Tensor, largest: float) -> torch.Tensor:
     """float32 [rows, 1]: what the largest value of each row is divided by to become ``largest``."""
-    return x.abs().amax(dim=1, keepdim=True).float().clamp_(min=_LEAST).div_(largest)
+    return x.abs().amax(dim=1, keepdim=True).float().clamp_(min=_LEAST).mul_(1 / largest)
+
+
+def quantize_rows(x: torch.Tensor, largest: float, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each row of ``x`` [rows, columns] over its factor, rounded to nearest in ``dtype`` (int8 or float8_e4m3fn).
+
+    Returns the values and the factors, float32 [rows, 1]. A row with a NaN has a NaN for its factor.
+    """
+    if len(x) and _uses_kernels(x.device, dtype):
+        from thresher.engines.native.linear import row_kernels
+
+        return row_kernels.quantize_rows(x, largest, _LEAST, dtype)
+    return quantize_rows_reference(x, largest, dtype)
+
+
+def quantize_rows_reference(x: torch.Tensor, largest: float, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """:func:`quantize_rows` in plain arithmetic."""
+    factors = row_factors(x, largest)
+    scaled = x / factors
+    return (scaled.round_() if dtype == torch.int8 else scaled).to(dtype), factors
+
+
+def scale_sums(sums: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, y: torch.Tensor) -> None:
+    """``y`` [T, out] becomes ``sums`` (int32 [T, out or more]) times factors of rows [T, 1] and columns [1, out...]."""
+    if len(y) and _uses_kernels(y.device, torch.int8):
+        from thresher.engines.native.linear import row_kernels
+
+        row_kernels.scale_sums(sums, rows, columns, y)
+    else:
+        scale_sums_reference(sums, rows, columns, y)
+
+
+def scale_sums_reference(sums: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, y: torch.Tensor) -> None:
+    """:func:`scale_sums` in plain arithmetic."""
+    width = y.shape[1]
+    y.copy_((sums[:, :width] * rows).mul_(columns[:, :width]))
+
+
+@functools.cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
+def _uses_kernels(device: torch.device, dtype: torch.dtype) -> bool:
+    """Triton rounds to E4M3 from compute capability 8.9 on."""
+    if device.type != "cuda" or not _has_triton():
+        return False
+    return torch.cuda.get_device_capability(device) >= ((8, 0) if dtype == torch.int8 else (8, 9))

@@ -13,8 +13,9 @@ from thresher.engines.native.weights import block_quants, k_quants
 from thresher.models.ggml_types import TENSOR_TYPES
 
 _BY_NAME = {kind.name: kind for kind in TENSOR_TYPES.values()}
-#: On a CPU this many values are converted at a time, so that what lies between the steps stays in the caches.
-_CHUNK_VALUES = 1 << 17
+#: Values converted at a time. On a CPU for each thread: enough for the steps to pay, few enough to stay in the caches.
+#: On a GPU: what lies between the steps takes some ten bytes a value.
+_CHUNK_VALUES, _GPU_CHUNK_VALUES = 1 << 19, 1 << 26
 
 #: Type -> raw blocks [blocks, bytes] to float32 [blocks, values].
 DEQUANTIZERS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -46,7 +47,8 @@ def dequantize(raw: torch.Tensor, type_name: str, dtype: torch.dtype) -> torch.T
     blocks = raw.view(-1, kind.block_bytes)
     convert = DEQUANTIZERS[type_name]
     values = torch.empty(len(blocks), kind.block_elements, dtype=dtype, device=raw.device)
-    step = max(1, _CHUNK_VALUES // kind.block_elements) if raw.device.type == "cpu" else max(1, len(blocks))
+    chunk_values = _CHUNK_VALUES * torch.get_num_threads() if raw.device.type == "cpu" else _GPU_CHUNK_VALUES
+    step = chunk_values // kind.block_elements
     for start in range(0, len(blocks), step):
         values[start : start + step] = convert(blocks[start : start + step])
     return values.view(-1)

@@ -46,20 +46,22 @@ class Stored:
     def load(self, rows: Rows, dtype: torch.dtype, device: Device) -> torch.Tensor:
         """The bytes go to ``device`` as they are and are decoded there."""
         if rows is None:
-            raw, count = self.file.read(self.offset, self.stored_bytes), self.shape[0]
-        else:
-            raw = self.file.read_rows(self.offset, self.stored_bytes // self.shape[0], rows)
-            count = len(rows)
-        return self.decode(raw.to(device), dtype).view(count, *self.shape[1:])
+            return self.decode(self.file.read(self.offset, self.stored_bytes).to(device), dtype).view(self.shape)
+        raw = self.file.read_rows(self.offset, self.stored_bytes // self.shape[0], rows)
+        return self.decode(raw.to(device), dtype).view(len(rows), *self.shape[1:])
 
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """Another tensor's values, each changed by ``function`` in float32; rows stay rows."""
+    """Another tensor's values, each changed by ``function`` in float32."""
 
     inner: Entry
     function: Callable[[torch.Tensor], torch.Tensor]
-    shape: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the other tensor."""
+        return self.inner.shape
 
     @property
     def stored_bytes(self) -> int:
@@ -68,8 +70,7 @@ class Mapped:
 
     def load(self, rows: Rows, dtype: torch.dtype, device: Device) -> torch.Tensor:
         """Rounded to ``dtype`` once, at the end."""
-        values = self.function(self.inner.load(rows, torch.float32, device))
-        return values.to(dtype).reshape(values.shape[0], *self.shape[1:])
+        return self.function(self.inner.load(rows, torch.float32, device)).to(dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +119,15 @@ class Reshaped:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Tensors side by side along their second dimension: [rows, sum of sizes, ...]."""
+    """Tensors of one shape, side by side along their second dimension: [rows, sum of sizes, ...]."""
 
     parts: tuple[Entry, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The first dimension and those behind the second are the parts' own."""
-        first, _, *rest = self.parts[0].shape
-        return (first, sum(part.shape[1] for part in self.parts), *rest)
+        """The parts' own but for the second dimension."""
+        rows, size, *rest = self.parts[0].shape
+        return (rows, len(self.parts) * size, *rest)
 
     @property
     def stored_bytes(self) -> int:
@@ -140,15 +141,15 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Stacked:
-    """A new first dimension: item ``i`` is the tensors ``items[i]`` one below the other."""
+    """A new first dimension: item ``i`` is the tensors ``items[i]`` one below the other; all are of one shape."""
 
     items: tuple[tuple[Entry, ...], ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The same for every item, as :meth:`~thresher.engines.native.weights.checks` makes sure."""
-        first = self.items[0]
-        return (len(self.items), sum(part.shape[0] for part in first), *first[0].shape[1:])
+        """Items, rows of one item, the parts' own other dimensions."""
+        rows, *rest = self.items[0][0].shape
+        return (len(self.items), len(self.items[0]) * rows, *rest)
 
     @property
     def stored_bytes(self) -> int:
@@ -160,11 +161,7 @@ class Stacked:
         wanted = range(len(self.items)) if rows is None else rows
         values = torch.empty(len(wanted), *self.shape[1:], dtype=dtype, device=device)
         for place, index in enumerate(wanted):
-            start = 0
-            for part in self.items[index]:
-                size = part.shape[0]
-                values[place, start : start + size] = part.load(None, dtype, device)
-                start += size
+            torch.cat([part.load(None, dtype, device) for part in self.items[index]], out=values[place])
         return values
 
 

@@ -13,7 +13,7 @@ What llama.cpp's converter did to a checkpoint of Qwen3.5 (conversion/qwen.py, O
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -25,7 +25,11 @@ from thresher.engines.native.weights.entries import Entry, Joined, Mapped, Reord
 from thresher.engines.native.weights.entry_source import EntrySource
 from thresher.engines.native.weights.files import WeightFile
 from thresher.errors import ModelFormatError
+from thresher.models.ggml_types import TENSOR_TYPES
 from thresher.models.gguf_file import GgufHeader, TensorInfo
+
+#: The entry of a tensor by llama.cpp's name; None where the files do not have it.
+Find = Callable[[str], Entry | None]
 
 _MODEL_NAMES: Mapping[str, str] = {
     "embed_tokens.weight": "token_embd.weight",
@@ -74,9 +78,13 @@ def open_gguf(shards: Sequence[tuple[Path, GgufHeader]]) -> EntrySource:
     infos = {tensor.name: (path, tensor) for path, header in shards for tensor in header.tensors}
     config = read_gguf_config(shards[0][1], {name: tensor.shape for name, (_, tensor) in infos.items()})
     files = {path: WeightFile(path) for path, _ in shards}
+
+    def find(name: str) -> Entry | None:
+        path, tensor = infos.get(name, (None, None))
+        return None if path is None or tensor is None else _stored(files[path], tensor)
+
     try:
-        stored = {name: _stored(files[path], tensor) for name, (path, tensor) in infos.items()}
-        return EntrySource(shards[0][1].name, config, _entries(config, stored), list(files.values()))
+        return EntrySource(shards[0][1].name, config, _entries(config, find), list(files.values()))
     except BaseException:
         for file in files.values():
             file.close()
@@ -84,46 +92,56 @@ def open_gguf(shards: Sequence[tuple[Path, GgufHeader]]) -> EntrySource:
 
 
 def _stored(file: WeightFile, tensor: TensorInfo) -> Entry:
-    decode = functools.partial(_decode, file.path, tensor)
-    return Stored(file, tensor.offset, tensor.size_bytes, tensor.shape[::-1], decode)
-
-
-def _decode(path: Path, tensor: TensorInfo, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    if tensor.type_name not in DEQUANTIZERS:
+    kind = next(kind for kind in TENSOR_TYPES.values() if kind.name == tensor.type_name)
+    if kind.name not in DEQUANTIZERS:
         raise ModelFormatError(
-            f"{path}: tensor {tensor.name!r} is stored as {tensor.type_name}, and the native engine reads "
+            f"{file.path}: tensor {tensor.name!r} is stored as {kind.name}, and the native engine reads "
             f"{', '.join(DEQUANTIZERS)}; use --engine llamacpp or another quantization"
         )
-    return dequantize(raw, tensor.type_name, dtype)
+    shape = tensor.shape[::-1]
+    if not shape or shape[-1] % kind.block_elements:
+        raise ModelFormatError(
+            f"{file.path}: the rows of tensor {tensor.name!r} of shape {shape} are no multiple of the "
+            f"{kind.block_elements} elements of a {kind.name} block; the file is damaged"
+        )
+    decode = functools.partial(_decode, kind.name)
+    return Stored(file, tensor.offset, tensor.size_bytes, shape, decode)
 
 
-def _entries(config: NativeConfig, stored: Mapping[str, Entry]) -> dict[str, Entry]:
-    entries = {ours: stored[theirs] for ours, theirs in _MODEL_NAMES.items() if theirs in stored}
+def _decode(type_name: str, raw: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return dequantize(raw, type_name, dtype)
+
+
+def _entries(config: NativeConfig, find: Find) -> dict[str, Entry]:
+    names = dict(_MODEL_NAMES)
     plain = config.norm_offset == 0.0
-    names = {**_LAYER_NAMES, **_PLAIN_FAMILY_NAMES} if plain else _LAYER_NAMES
+    below = {**_LAYER_NAMES, **_PLAIN_FAMILY_NAMES} if plain else _LAYER_NAMES
     for layer in range(config.layer_count):
-        for ours, theirs in names.items():
-            if (entry := stored.get(f"blk.{layer}.{theirs}")) is not None:
-                entries[f"layers.{layer}.{ours}"] = entry
-        experts = _gate_up(stored, layer)
-        if experts is not None:
-            entries[f"layers.{layer}.mlp.experts.gate_up_proj"] = experts
-    return {name: _undone(name, entry, config) for name, entry in entries.items()}
+        names |= {f"layers.{layer}.{ours}": f"blk.{layer}.{theirs}" for ours, theirs in below.items()}
+    found = {ours: find(theirs) for ours, theirs in names.items()}
+    if config.moe:
+        for layer in range(config.layer_count):
+            found[f"layers.{layer}.mlp.experts.gate_up_proj"] = _gate_up(find, f"blk.{layer}.ffn")
+    return {name: _undone(name, entry, config) for name, entry in found.items() if entry is not None}
 
 
-def _gate_up(stored: Mapping[str, Entry], layer: int) -> Entry | None:
+def _gate_up(find: Find, prefix: str) -> Entry | None:
     """Gate and up of all experts: in one tensor, or in two of [experts, size, hidden] each."""
-    fused = stored.get(f"blk.{layer}.ffn_gate_up_exps.weight")
-    gate, up = (stored.get(f"blk.{layer}.ffn_{part}_exps.weight") for part in ("gate", "up"))
-    if fused is not None or gate is None or up is None:
-        return fused
+    gate, up = find(f"{prefix}_gate_exps.weight"), find(f"{prefix}_up_exps.weight")
+    if gate is None or up is None:
+        return find(f"{prefix}_gate_up_exps.weight")
+    if gate.shape != up.shape or len(gate.shape) != 3:
+        raise ModelFormatError(
+            f"the tensors {prefix}_gate_exps.weight and {prefix}_up_exps.weight have the shapes {gate.shape} and "
+            f"{up.shape}, and should have one shape of three dimensions; the file is damaged"
+        )
     return Joined((gate, up))
 
 
 def _undone(name: str, entry: Entry, config: NativeConfig) -> Entry:
     """``entry`` as the checkpoint had it."""
     if name.endswith("norm.weight") and not name.endswith("linear_attn.norm.weight"):
-        return Mapped(entry, lambda stored: stored - config.norm_offset, entry.shape) if config.norm_offset else entry
+        return Mapped(entry, lambda stored: stored - config.norm_offset) if config.norm_offset else entry
     if name.endswith("shared_expert_gate.weight"):
         return Reshaped(entry, (1, config.hidden_size)) if entry.shape == (config.hidden_size,) else entry
     if config.delta is None or ".linear_attn." not in name:
@@ -132,28 +150,30 @@ def _undone(name: str, entry: Entry, config: NativeConfig) -> Entry:
 
 
 def _undone_delta(name: str, entry: Entry, delta: DeltaConfig) -> Entry:
-    heads = _grouped(delta)
-    values = [head * delta.value_dim + place for head in heads for place in range(delta.value_dim)]
-    qkv = [*range(2 * delta.key_size), *(2 * delta.key_size + value for value in values)]
+    heads, values, qkv = _grouped(delta)
     if name == "A_log":
-        entry = Mapped(entry, functools.partial(_log_of_negative, name), entry.shape)
+        entry = Mapped(entry, functools.partial(_log_of_negative, name))
     if name in {"A_log", "dt_bias", "in_proj_a.weight", "in_proj_b.weight"}:
-        return Reordered(entry, tuple(heads))
+        return Reordered(entry, heads)
     if name == "in_proj_z.weight":
-        return Reordered(entry, tuple(values))
+        return Reordered(entry, values)
     if name == "out_proj.weight":
-        return Reordered(entry, tuple(values), columns=True)
+        return Reordered(entry, values, columns=True)
     if name == "in_proj_qkv.weight":
-        return Reordered(entry, tuple(qkv))
+        return Reordered(entry, qkv)
     if name == "conv1d.weight" and len(entry.shape) == 2:
-        return Reshaped(Reordered(entry, tuple(qkv)), (entry.shape[0], 1, entry.shape[1]))
+        return Reshaped(Reordered(entry, qkv), (entry.shape[0], 1, entry.shape[1]))
     return entry
 
 
-def _grouped(delta: DeltaConfig) -> list[int]:
-    """Checkpoint's value head ``i`` -> its place in the file."""
+@functools.cache
+def _grouped(delta: DeltaConfig) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """The checkpoint's order -> the file's, of value heads, of their values, and of queries, keys and values."""
     per_key = delta.value_heads // delta.key_heads
-    return [(head % per_key) * delta.key_heads + head // per_key for head in range(delta.value_heads)]
+    heads = [(head % per_key) * delta.key_heads + head // per_key for head in range(delta.value_heads)]
+    values = [head * delta.value_dim + place for head in heads for place in range(delta.value_dim)]
+    before = 2 * delta.key_size
+    return tuple(heads), tuple(values), (*range(before), *(before + value for value in values))
 
 
 def _log_of_negative(name: str, stored: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import torch
 
-from thresher.engines.native.weights.block_quants import IQ4_VALUES, half_floats, lookup
+from thresher.engines.native.weights.block_quants import IQ4_VALUES, half_floats, lookup, unpack
+
+_PAIRS, _BITS = (0, 2, 4, 6), tuple(range(8))
 
 
 def q2_k(raw: torch.Tensor) -> torch.Tensor:
@@ -19,13 +21,13 @@ def q2_k(raw: torch.Tensor) -> torch.Tensor:
 
 def q3_k(raw: torch.Tensor) -> torch.Tensor:
     """256 third bits, 64 bytes of 2 bits, 16 x 6-bit scale less 32, f16 scale of scales; less 4 where the bit is 0."""
-    bits = _unpack(raw[:, None, :32], range(8)).view(len(raw), 256)
-    numbers = (_two_bits(raw[:, 32:96]) | (bits << 2)).view(torch.int8) - 4
+    bits = unpack(raw[:, :32], 1, _BITS).view(len(raw), 256)
+    numbers = _two_bits(raw[:, 32:96]) | (bits << 2)
     packed = raw[:, 96:108]
     low = torch.cat([packed[:, :8] & 15, packed[:, :8] >> 4], dim=1)
-    high = _unpack(packed[:, None, 8:], range(0, 8, 2), mask=3).view(len(raw), 16)
+    high = _unpack_few(packed[:, None, 8:], dim=1).view(len(raw), 16)
     scales = ((low | (high << 4)).view(torch.int8) - 32) * half_floats(raw[:, 108:])
-    return (numbers.view(len(raw), 16, 16) * scales.unsqueeze(-1)).view(len(raw), 256)
+    return _scaled(numbers.view(len(raw), 16, 16), 4, scales)
 
 
 def q4_k(raw: torch.Tensor) -> torch.Tensor:
@@ -35,34 +37,36 @@ def q4_k(raw: torch.Tensor) -> torch.Tensor:
 
 def q5_k(raw: torch.Tensor) -> torch.Tensor:
     """As :func:`q4_k`, with 32 bytes before the 4 bits: bit g of byte i is the fifth of value i of group g."""
-    fifth = _unpack(raw[:, None, 16:48], range(8))
+    fifth = unpack(raw[:, 16:48], 1, _BITS)
     return _affine(_four_bits(raw[:, 48:]) | (fifth << 4), *_scales_and_minima(raw))
 
 
 def q6_k(raw: torch.Tensor) -> torch.Tensor:
     """128 bytes of 4 bits, 64 bytes of the upper 2, 16 signed scales, f16 scale of scales; less 32."""
-    low = raw[:, :128].view(-1, 2, 64)
-    low = torch.cat([low & 15, low >> 4], dim=-1).view(-1, 2, 4, 32)
-    high = _unpack(raw[:, 128:192].view(-1, 2, 1, 32), range(0, 8, 2), mask=3)
-    numbers = (low | (high << 4)).view(torch.int8) - 32
+    low = unpack(raw[:, :128].reshape(-1, 2, 64), 4, (0, 4)).view(-1, 2, 4, 32)
+    high = unpack(raw[:, 128:192].reshape(-1, 2, 32), 2, _PAIRS)
     scales = raw[:, 192:208].view(torch.int8) * half_floats(raw[:, 208:])
-    return (numbers.view(len(raw), 16, 16) * scales.unsqueeze(-1)).view(len(raw), 256)
+    return _scaled((low | (high << 4)).view(-1, 16, 16), 32, scales)
 
 
 def iq4_xs(raw: torch.Tensor) -> torch.Tensor:
     """f16 scale, 8 x 6-bit scale less 32 (2 upper bits each, then 4 lower), 128 bytes that stand for IQ4_VALUES."""
-    high = _unpack(raw[:, 2:4].unsqueeze(-1), range(0, 8, 2), mask=3).view(len(raw), 8)
+    high = _unpack_few(raw[:, 2:4, None], dim=2).view(len(raw), 8)
     low = torch.stack([raw[:, 4:8] & 15, raw[:, 4:8] >> 4], dim=-1).view(len(raw), 8)
     scales = ((low | (high << 4)).view(torch.int8) - 32) * half_floats(raw[:, :2])
-    packed = raw[:, 8:].view(len(raw), 8, 16)
-    numbers = torch.cat([packed & 15, packed >> 4], dim=-1)
-    return (lookup(numbers, IQ4_VALUES) * scales.unsqueeze(-1)).view(len(raw), 256)
+    numbers = unpack(raw[:, 8:].reshape(len(raw), 8, 16), 4, (0, 4)).view(len(raw), 8, 32)
+    return lookup(numbers, IQ4_VALUES).mul_(scales.unsqueeze(-1)).view(len(raw), 256)
 
 
 def _affine(numbers: torch.Tensor, scales: torch.Tensor, minima: torch.Tensor) -> torch.Tensor:
     """``numbers * scale - minimum`` per group; numbers [blocks, groups, size]."""
-    values = numbers * scales.unsqueeze(-1)
+    values = numbers.float().mul_(scales.unsqueeze(-1))
     return values.sub_(minima.unsqueeze(-1)).view(len(numbers), 256)
+
+
+def _scaled(numbers: torch.Tensor, less: int, scales: torch.Tensor) -> torch.Tensor:
+    """``(numbers - less) * scale`` per group; numbers [blocks, groups, size]."""
+    return numbers.float().sub_(less).mul_(scales.unsqueeze(-1)).view(len(numbers), 256)
 
 
 def _scales_and_minima(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -81,18 +85,14 @@ def _scales_and_minima(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _four_bits(packed: torch.Tensor) -> torch.Tensor:
     """128 bytes [blocks, 128] as [blocks, 8, 32]: 32 low halves, then the 32 high halves of the same bytes."""
-    packed = packed.view(-1, 4, 1, 32)
-    return torch.cat([packed & 15, packed >> 4], dim=2).view(-1, 8, 32)
+    return unpack(packed.reshape(-1, 4, 32), 4, (0, 4)).view(-1, 8, 32)
 
 
 def _two_bits(packed: torch.Tensor) -> torch.Tensor:
     """64 bytes as [blocks, 256]: of each 32 bytes first the lowest 2 bits of all, then the next 2."""
-    return _unpack(packed.view(-1, 2, 1, 32), range(0, 8, 2), mask=3).view(-1, 256)
+    return unpack(packed.reshape(-1, 2, 32), 2, _PAIRS).view(-1, 256)
 
 
-def _unpack(packed: torch.Tensor, shifts: range, mask: int = 1) -> torch.Tensor:
-    """``(packed >> shift) & mask`` for each shift, along the dimension of size 1 before the last (or at the end)."""
-    amounts = torch.tensor(list(shifts), dtype=torch.uint8, device=packed.device)
-    if packed.shape[-1] == 1:
-        return (packed >> amounts) & mask
-    return (packed >> amounts.unsqueeze(-1)) & mask
+def _unpack_few(packed: torch.Tensor, dim: int) -> torch.Tensor:
+    """Pairs of bits of too few bytes for words; the four of a byte go along ``dim``, which is 1 long."""
+    return torch.cat([(packed >> shift) & 3 for shift in _PAIRS], dim=dim)

@@ -113,6 +113,12 @@ class _Finder:
                 f"{self._any_file()}: {len(missing)} experts' tensors are missing, {missing[0]!r} first; "
                 "the files are not those of one complete model"
             )
+        shapes = {self._tensors[single].shape: single for group in names for single in group}
+        if len(shapes) > 1:
+            raise ModelFormatError(
+                f"{self._any_file()}: the experts are not of one shape: "
+                f"{', '.join(f'{single!r} has {shape}' for shape, single in list(shapes.items())[:2])}"
+            )
         return Stacked(tuple(tuple(self._entry(single) for single in group) for group in names))
 
     def _entry(self, name: str) -> Entry:
@@ -132,14 +138,13 @@ class _Finder:
         """How far a factor of ``scales`` reaches in ``tensor``; None: all over it."""
         if scales.elements == 1:
             return None
-        whole_row = (1, tensor.shape[-1])
-        for block in (whole_row, self._block):
-            if block is not None and scales.shape == scale_shape(tensor.shape, block):
-                return block
+        if len(tensor.shape) > 1:
+            for block in ((1, tensor.shape[-1]), self._block):
+                if block is not None and scales.shape == scale_shape(tensor.shape, block):
+                    return block
         raise ModelFormatError(
             f"{scales.path}: the factors {scales.name!r} have the shape {scales.shape}; a tensor of {tensor.shape} has "
-            f"one for the whole, {scale_shape(tensor.shape, whole_row)} for rows"
-            + (f" or {scale_shape(tensor.shape, self._block)} for blocks of {self._block}" if self._block else "")
+            f"one for the whole, one for each row, or one for each block (weight_block_size is {self._block})"
         )
 
     def _stored(self, tensor: StoredTensor) -> Entry:

@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -31,9 +31,8 @@ def flash_causal(
     third = version_3(queries.device)
     if third is not None:
         found = third(queries, keys, values, *places, causal=True)
-        return found[0] if isinstance(found, tuple) else found
-    out = _varlen()(queries, keys, values, *places, window_size=_CAUSAL, **_grouped())
-    return out  # type: ignore[no-any-return]
+        return cast(torch.Tensor, found[0] if isinstance(found, tuple) else found)
+    return cast(torch.Tensor, _varlen()(queries, keys, values, *places, window_size=_CAUSAL, **_grouped()))
 
 
 def flash_with_sums(

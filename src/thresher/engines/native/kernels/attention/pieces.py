@@ -43,18 +43,23 @@ class AttentionKernel(Protocol):
     def __call__(
         self, queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues
     ) -> torch.Tensor:
-        """[Q, H, D] to [Q, H, D], scaled by ``D ** -0.5``; every query is in at least one piece."""
+        """[Q, H, D] to [Q, H, D], scaled by ``D ** -0.5``; every query is in one causal piece, which comes first."""
 
 
 class Merger:
     """Collects outputs [rows, H, D] and logsumexps [rows, H] of pieces into those of all their keys together."""
 
     def __init__(self, queries: torch.Tensor) -> None:
-        self._outputs = torch.zeros(queries.shape, dtype=torch.float32, device=queries.device)
-        self._logsumexps = torch.full(queries.shape[:2], -torch.inf, dtype=torch.float32, device=queries.device)
+        self._outputs = torch.empty(queries.shape, dtype=torch.float32, device=queries.device)
+        self._logsumexps = torch.empty(queries.shape[:2], dtype=torch.float32, device=queries.device)
+
+    def put(self, start: int, stop: int, outputs: torch.Tensor, logsumexps: torch.Tensor) -> None:
+        """Take what queries ``start`` to ``stop`` found in their first piece."""
+        self._outputs[start:stop] = outputs
+        self._logsumexps[start:stop] = logsumexps
 
     def add(self, start: int, stop: int, outputs: torch.Tensor, logsumexps: torch.Tensor) -> None:
-        """Take what queries ``start`` to ``stop`` found."""
+        """Take what they found in another one."""
         before = self._logsumexps[start:stop]
         together = torch.logaddexp(before, logsumexps.float())
         kept = (before - together).exp_().unsqueeze_(-1)

@@ -22,7 +22,8 @@ def attend(queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, hel
             stop = min(start + _QUERY_BLOCK, piece.stop)
             seen = stop - piece.start if piece.causal else len(keys)
             first_seen = start - piece.start + 1 if piece.causal else None
-            merger.add(start, stop, *_attend_block(queries[start:stop], keys[:seen], values[:seen], first_seen))
+            take = merger.put if piece.causal else merger.add
+            take(start, stop, *_attend_block(queries[start:stop], keys[:seen], values[:seen], first_seen))
     return merger.result(queries.dtype)
 
 

@@ -84,12 +84,13 @@ def _attend_kind(
         max(stop - start for start, stop in keys_of),
         causal=causal,
     )
+    take = merger.put if causal else merger.add
     if _adjacent(queries_of):
-        merger.add(queries_of[0][0], queries_of[-1][1], outputs, logsumexps)
+        take(queries_of[0][0], queries_of[-1][1], outputs, logsumexps)
         return
     row = 0
     for start, stop in queries_of:
-        merger.add(start, stop, outputs[row : row + stop - start], logsumexps[row : row + stop - start])
+        take(start, stop, outputs[row : row + stop - start], logsumexps[row : row + stop - start])
         row += stop - start
 
 

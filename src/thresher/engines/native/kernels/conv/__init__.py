@@ -1,4 +1,4 @@
-"""DeltaNet's short convolution over sequences that follow one another without padding, with what comes right behind it."""
+"""DeltaNet's short convolution over sequences that follow one another, and what comes right behind it."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def causal_conv(
     own = places(lengths, x.device)
     mixed = F.silu(_convolve(x, taps.to(x.dtype), before, own), inplace=True)
     keys_size = key_heads * key_dim
-    queries, keys, values = mixed.split([keys_size, keys_size, x.shape[1] - 2 * keys_size], dim=-1)
+    queries, keys, values = mixed.tensor_split((keys_size, 2 * keys_size), dim=-1)
     return Convolved(
         l2_norm(queries.reshape(-1, key_heads, key_dim)).mul_(key_dim**-0.5),
         l2_norm(keys.reshape(-1, key_heads, key_dim)),

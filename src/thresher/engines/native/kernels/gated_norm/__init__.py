@@ -11,5 +11,5 @@ __all__ = ["gated_norm"]
 
 
 def gated_norm(x: torch.Tensor, gate: torch.Tensor, scale: torch.Tensor, eps: float, *, quantize: bool) -> Rows:
-    """``x`` [T, H, V] and ``gate`` [T, H * V], contiguous, to [T, H * V]; ``scale`` float32 [V] of every head's norm."""
+    """``x`` [T, H, V] and ``gate`` [T, H * V], contiguous, to [T, H * V]; ``scale`` float32 [V] of each head."""
     return implementation("gated_norm", x.device).gated_norm(x, gate, scale, eps, quantize=quantize)  # type: ignore[no-any-return]

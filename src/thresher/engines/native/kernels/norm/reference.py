@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from thresher.engines.native.kernels.norm import Normed
-from thresher.engines.native.kernels.quantize.reference import quantize_rows
+from thresher.engines.native.kernels.rows import rounded
 from thresher.engines.native.layers.norm import rms_norm
 
 
@@ -15,4 +15,4 @@ def add_norm(
     """See :func:`thresher.engines.native.kernels.norm.add_norm`."""
     total = x if added is None else added.add_(x)
     normed = rms_norm(total, scale, eps)
-    return Normed(total, normed if plain else None, quantize_rows(normed) if quantize else None)
+    return Normed(total, normed if plain else None, rounded(normed) if quantize else None)

@@ -1,0 +1,37 @@
+"""Options from ``THRESHER_*`` variables: a flag wins over a variable, a variable over the default."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import typer
+
+from thresher.errors import ThresherError
+
+PREFIX = "THRESHER_"
+
+
+@contextlib.contextmanager
+def variables_named(context: typer.Context) -> Iterator[None]:
+    """Add to an error those variables whose value it is about, which a user may have forgotten."""
+    try:
+        yield
+    except ThresherError as error:
+        used = [f"{name}={value!r}" for name, flag, value in _used(context) if _is_about(str(error), flag, value)]
+        if used:
+            error.args = (f"{error} (set in the environment: {', '.join(used)})",)
+        raise
+
+
+def _used(context: typer.Context) -> Iterator[tuple[str, str, str]]:
+    """Variable, flag and value of every option that was taken from the environment."""
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is not None and source.name == "ENVIRONMENT" and isinstance(option.envvar, str):
+            yield option.envvar, option.opts[0], os.environ.get(option.envvar, "")
+
+
+def _is_about(message: str, flag: str, value: str) -> bool:
+    return flag in message.split() or (bool(value) and value in message)
