@@ -37,7 +37,6 @@ _PROFILED_DOCUMENTS = 16
 def main() -> None:
     arguments = _parse()
     device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    results = []
     kernel_errors = checks.check_kernels(device)
     for precision in arguments.precision:
         errors = kernel_errors | checks.check_model(device, precision)
@@ -46,7 +45,6 @@ def main() -> None:
         if wrong:
             raise SystemExit("wrong results, so no speed is measured:\n  " + "\n  ".join(wrong))
         result = measure(arguments, precision, device) | {"errors": errors}
-        results.append(result)
         print(table(result), flush=True)
         if arguments.out:
             arguments.out.mkdir(parents=True, exist_ok=True)
@@ -83,7 +81,11 @@ def measure(arguments: argparse.Namespace, precision: str, device: torch.device)
         "model": f"{arguments.model}, random weights",
         "workload": f"{arguments.workload}, {len(chosen)} of {len(lengths)} documents",
         "settings": settings,
-        "hardware": {"device": device_name, "cpu_threads": torch.get_num_threads(), "system": platform.platform()},
+        "hardware": {
+            "device": device_name,
+            "cpu_threads": torch.get_num_threads(),
+            "system": f"{platform.system()} {platform.machine()}",
+        },
         "versions": {"python": platform.python_version(), "cuda": torch.version.cuda}
         | {name: _version(name) for name in _PACKAGES},
         "ceilings": ceiling.to_json(),

@@ -12,7 +12,7 @@ from thresher.types import Prompt, QuestionPrompt, Request
 
 _WORKLOADS = Path(__file__).parents[1] / "workloads"
 _LABELS = 8
-_SUFFIX_TOKENS = 8
+SUFFIX_TOKENS = 8
 
 
 def read_lengths(name: str) -> tuple[int, list[int]]:
@@ -37,9 +37,9 @@ def make_requests(prefix_tokens: int, prompt_tokens: list[int], vocabulary: int,
 
     answers = random.permutation(vocabulary)[:_LABELS].tolist()
     trie = AnswerTrie([f"label {index}" for index in range(_LABELS)], [(token,) for token in answers])
-    question = QuestionPrompt(name="label", suffix_tokens=tokens(_SUFFIX_TOKENS), trie=trie)
+    question = QuestionPrompt(name="label", suffix_tokens=tokens(SUFFIX_TOKENS), trie=trie)
     prompt = Prompt(prefix_tokens=tokens(prefix_tokens), questions=(question,))
     return [
-        Request(request_id=index, prompt=prompt, document_tokens=tokens(max(1, count - prefix_tokens - _SUFFIX_TOKENS)))
+        Request(request_id=index, prompt=prompt, document_tokens=tokens(max(1, count - prefix_tokens - SUFFIX_TOKENS)))
         for index, count in enumerate(prompt_tokens)
     ]
