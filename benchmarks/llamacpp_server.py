@@ -1,4 +1,6 @@
-"""Labelling inside the process against llama.cpp's own server with a plain client: same build, model, documents, threads.
+"""Labelling inside the process against llama.cpp's own server with a plain client.
+
+Same build, same model, same documents, same threads, same run.
 
     python -m benchmarks.llamacpp_server [--model demo | hybrid-0.1b | ...] [--case prefix-500 | seed] [--documents 24]
 
@@ -33,10 +35,10 @@ import psutil
 
 from benchmarks.documents import make_documents
 from benchmarks.machine import save
-from benchmarks.random_models import SIZES, write_random_model
+from benchmarks.random_models import SIZES, open_named
 from thresher.answers import AnswerTrie
 from thresher.engines import Engine, EngineOptions, open_engine
-from thresher.models import Model, open_model, resolve
+from thresher.models import Model
 from thresher.types import Prompt, QuestionPrompt, Request
 
 LABELS = {
@@ -107,11 +109,6 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def open_named(name: str, folder: Path) -> Model:
-    """A model reference, or one of the random models."""
-    return open_model(resolve(str(write_random_model(name, folder)) if name in SIZES else name))
-
-
 def document_lengths(arguments: argparse.Namespace) -> list[int]:
     if arguments.case == "prefix-500":
         return [1000] * arguments.documents
@@ -154,12 +151,11 @@ class InProcess:
         requests = [Request(request_id=n, prompt=self._prompt, document_tokens=d) for n, d in enumerate(documents)]
         scores = sorted(self._engine.score(requests), key=lambda scores: scores.request_id)
         seconds = time.perf_counter() - start
-        labels = list(LABELS)
-        chosen = [max(range(len(labels)), key=lambda n, s=s: s.answers[0].probabilities[n]) for s in scores]
+        labels = [max(zip(s.answers[0].probabilities, LABELS, strict=True))[1] for s in scores]
         suffix = len(self._prompt.questions[0].suffix_tokens)
         return Round(
             seconds,
-            [labels[index] for index in chosen],
+            labels,
             sum(len(self._prompt.prefix_tokens) + len(document) + suffix for document in documents),
             sum(s.computed_tokens for s in scores),
         )

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.support.gguf_models import finish, writer_like
-from thresher.models import open_model, resolve
+from thresher.models import Model, open_model, resolve
 
 #: Gated DeltaNet's convolution, as in Qwen3.5.
 _KERNEL = 4
@@ -69,6 +69,11 @@ def write_random_model(name: str, folder: Path) -> Path:
             kind = gguf.GGMLQuantizationType.Q8_0
             writer.add_tensor(tensor, gguf.quants.quantize(values, kind), raw_dtype=kind)
     return finish(writer, target)
+
+
+def open_named(name: str, folder: Path) -> Model:
+    """A model reference, or one of the random models."""
+    return open_model(resolve(str(write_random_model(name, folder)) if name in SIZES else name))
 
 
 def resolve_demo() -> Path:
@@ -151,5 +156,5 @@ def _vector(name: str, shape: tuple[int, ...], random: np.random.Generator) -> n
     if name.endswith("ssm_a"):
         return -np.ones(shape, dtype=np.float32)
     if "conv1d" in name:
-        return random.standard_normal(shape, dtype=np.float32) / 2
+        return random.standard_normal(shape, dtype=np.float32) / np.float32(2)
     return np.ones(shape, dtype=np.float32)
