@@ -85,6 +85,10 @@ def main() -> None:
         table.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         run = thresher.classify(table, thresher.Task(_LABELS), model=arguments.model, job=Path(folder) / "job")
         summary = run.summary.to_json() | {"job": ""}
+        if sum(summary["statuses"].values()) != summary["documents"]:
+            raise SystemExit(
+                f"interrupted: {summary['statuses']} of {summary['documents']} documents; nothing is saved"
+            )
         tokens = [row.document_tokens or 0 for row in run]
     save(
         "job_shape" if arguments.files else "job_shape_made",

@@ -41,16 +41,41 @@ from thresher.engines import Engine, EngineOptions, open_engine
 from thresher.models import Model
 from thresher.types import Prompt, QuestionPrompt, Request
 
+#: As many as make a prefix of about 500 tokens.
 LABELS = {
-    "invoice": "asks for payment for goods or services delivered",
-    "contract": "an agreement that binds the parties who sign it",
-    "minutes": "a record of what was discussed and decided in a meeting",
-    "cv": "a person's education, work experience and skills",
-    "bug-report": "describes a fault in software and how to reproduce it",
+    "invoice": "asks for payment for goods or services delivered, with amounts and a due date",
+    "contract": "an agreement that binds the parties who sign it, with their rights and duties",
+    "minutes": "a record of what was discussed and decided in a meeting, and who was present",
+    "cv": "a person's education, work experience and skills, written to apply for a position",
+    "bug-report": "describes a fault in software, what was expected and how to reproduce it",
+    "support-request": "a customer asks for help with a product or service that does not work",
+    "delivery-note": "lists the goods that come with a shipment and where they are sent",
+    "quotation": "offers goods or services at a price that holds for a certain time",
+    "order": "asks a supplier to deliver goods or services at agreed prices",
+    "complaint": "a customer is unhappy with what was delivered and wants a remedy",
+    "newsletter": "news of a company or a club, sent to many readers at once",
+    "recipe": "says how to prepare a dish, with its ingredients and the steps",
+    "manual": "explains how a device is set up, used and kept in good order",
+    "report": "sets out results of an examination with figures and conclusions",
+    "application": "asks an authority for a permit or for money, with reasons",
+    "policy": "rules of an organisation that everybody in it has to follow",
+    "statement": "account movements at a bank over a month, with the balances",
+    "prescription": "a doctor orders medicine for a patient, with dose and duration",
+    "reminder": "asks once more for a payment that is overdue, with the amount and new date",
+    "timetable": "when trains, buses or lessons take place, day by day and hour by hour",
+    "obituary": "announces a death, with the life of the person and the day of the funeral",
+    "press-release": "tells the press about an event of a company or an authority",
+    "review": "judges a book, a film or a product, with what is good and what is bad in it",
+    "poem": "lines of verse, often with rhyme, that speak of a feeling or a scene",
+    "will": "says who inherits the property of a person after the death, signed by that person",
+    "lease": "rental of a home, an office or equipment for a monthly payment",
+    "advertisement": "praises goods or services to possible buyers and says where to get them",
 }
 TAIL = "---\nAnswer with exactly one label from the list, and nothing else."
 WORKLOAD = Path(__file__).parent / "workloads" / "seed-320.json"
 CONCURRENCY = 8
+#: Of a slot, beside the document: prefix, suffix, answer, and documents that come out a little longer.
+_OVERHEAD_TOKENS = 1000
 #: Name -> slots of the server.
 SERVERS = {"server, 8 slots": 8, "server, 1 slot": 1}
 
@@ -74,11 +99,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = open_named(arguments.model, Path(folder))
         lengths = document_lengths(arguments)
-        head = make_head(model, arguments.prefix_tokens)
+        head = make_head()
         systems: dict[str, Callable[[Sequence[str]], Round]] = {}
         servers = [
-            ServedModel(model, slots, max(lengths) + arguments.prefix_tokens + 300, arguments.threads)
-            for slots in SERVERS.values()
+            ServedModel(model, slots, max(lengths) + _OVERHEAD_TOKENS, arguments.threads) for slots in SERVERS.values()
         ]
         options = EngineOptions(threads=arguments.threads, device="cpu")
         with open_engine("llamacpp", model, options) as engine:
@@ -91,6 +115,8 @@ def main() -> None:
         "model": model.facts.name,
         "parameters": model.facts.parameters,
         "case": arguments.case,
+        "shrink": arguments.shrink,
+        "rounds": arguments.rounds,
         "document_tokens": lengths,
         "threads": arguments.threads,
         "systems": summarize(rounds),
@@ -104,7 +130,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--case", choices=("prefix-500", "seed"), default="prefix-500")
     parser.add_argument("--documents", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--prefix-tokens", type=int, default=500)
     parser.add_argument("--shrink", type=int, default=1, help="divide the lengths of the case seed")
     parser.add_argument("--threads", type=int, default=psutil.cpu_count(logical=False) or 1)
     return parser.parse_args()
@@ -117,20 +142,13 @@ def document_lengths(arguments: argparse.Namespace) -> list[int]:
     prompts = sorted(workload["prompt_tokens"])
     step = len(prompts) / min(arguments.documents, len(prompts))
     chosen = [prompts[int((index + 0.5) * step)] for index in range(min(arguments.documents, len(prompts)))]
-    return [max(50, (length - arguments.prefix_tokens) // arguments.shrink) for length in chosen]
+    return [max(50, (length - workload["prefix_tokens"]) // arguments.shrink) for length in chosen]
 
 
-def make_head(model: Model, tokens: int) -> str:
-    """Instructions and labels of about ``tokens`` tokens."""
+def make_head() -> str:
+    """Instructions and labels: the start of every prompt."""
     labels = "\n".join(f"{name}: {description}" for name, description in LABELS.items())
-    head = "Decide what kind of document this is."
-    tokenizer = model.tokenizer
-    assert tokenizer is not None
-    number = 0
-    while len(tokenizer.encode(f"{head}\n\nLabels:\n{labels}\n\nDocument:\n")) < tokens:
-        number += 1
-        head += f"\nRule {number}: judge the whole text and not single words, and mind what it is for."
-    return f"{head}\n\nLabels:\n{labels}\n\nDocument:\n"
+    return f"Decide what kind of document this is.\n\nLabels:\n{labels}\n\nDocument:\n"
 
 
 class InProcess:
