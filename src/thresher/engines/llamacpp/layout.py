@@ -20,6 +20,7 @@ class Layout:
     longest_ending: int
     longest_rest: int  # of an ending, behind what is shared
     longest_branch: int  # from a trie's first branching to the end of an answer
+    longest_way: int  # from what is shared to the end of an answer
     branchings: int  # of all questions, beside the first ones
 
     @property
@@ -48,5 +49,6 @@ def lay_out(prompt: Prompt) -> Layout:
         longest_branch=max(
             q.trie.longest_answer_tokens - len(root) for q, root in zip(prompt.questions, roots, strict=True)
         ),
+        longest_way=max(len(q.suffix_tokens) + q.trie.longest_answer_tokens for q in prompt.questions) - shared,
         branchings=sum(max(0, len(question.trie.branchings) - 1) for question in prompt.questions),
     )

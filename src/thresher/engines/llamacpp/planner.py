@@ -97,9 +97,7 @@ def plan_forks(layout: Layout, documents: int, longest: int, *, sequences: int, 
 
 def pack_cells(layout: Layout, documents: int, longest: int, forks: Forks) -> int:
     """Tokens held at the worst moment: prefix, documents padded to the longest, all forks."""
-    return (
-        len(layout.prompt.prefix_tokens)
-        + documents * (longest + layout.shared)
-        + forks.questions * layout.longest_rest
-        + forks.branches * layout.longest_branch
-    )
+    forked = forks.questions * layout.longest_rest + forks.branches * layout.longest_branch
+    if max(forks.questions, forks.branches) <= 1:  # then both belong to one question
+        forked = min(forked, layout.longest_way)
+    return len(layout.prompt.prefix_tokens) + documents * (longest + layout.shared) + forked
