@@ -11,9 +11,8 @@ import pytest
 from tests.support.vocabularies import CONTROL, SAMPLES, Vocabulary, train, write_gguf
 from thresher.errors import ModelFormatError, ModelNotFoundError
 from thresher.models.chat_template import ChatTemplate, PlainFormat
-from thresher.models.facts import load_facts
 from thresher.models.fingerprint import fingerprint
-from thresher.models.model import open_model
+from thresher.models.model import load_facts, open_model
 from thresher.models.reference import ModelFiles, files_at, resolve
 
 CHATML = (

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.support.llama_tokenizer import LlamaTokenizer
@@ -25,9 +25,10 @@ from tests.support.vocabularies import (
     write_gguf,
 )
 from thresher.errors import ModelFormatError
+from thresher.models.byte_level_tokenizer import ByteLevelTokenizer
 from thresher.models.gguf_file import GgufHeader, read_header
 from thresher.models.gguf_parser import Value
-from thresher.models.gguf_tokenizer import GgufTokenizer, build_tokenizer, special_texts
+from thresher.models.gguf_tokenizer import build_tokenizer, special_texts
 from thresher.models.pretokenizers import PRE_TOKENIZERS
 from thresher.models.reference import resolve
 from thresher.models.tokenizer import Tokenizer
@@ -47,7 +48,7 @@ def path(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="module")
-def tokenizer(path: Path) -> GgufTokenizer:
+def tokenizer(path: Path) -> ByteLevelTokenizer:
     return built(path)
 
 
@@ -58,13 +59,13 @@ def llama(path: Path) -> Iterator[LlamaTokenizer]:
     loaded.close()
 
 
-def built(path: Path) -> GgufTokenizer:
+def built(path: Path) -> ByteLevelTokenizer:
     tokenizer = build_tokenizer(read_header(path))
     assert tokenizer is not None
     return tokenizer
 
 
-def test_it_is_a_tokenizer(tokenizer: GgufTokenizer, vocabulary: Vocabulary) -> None:
+def test_it_is_a_tokenizer(tokenizer: ByteLevelTokenizer, vocabulary: Vocabulary) -> None:
     contract: Tokenizer = tokenizer
     assert contract.vocabulary_size == len(vocabulary.all_tokens)
     assert tokenizer.encode("") == []
@@ -73,7 +74,7 @@ def test_it_is_a_tokenizer(tokenizer: GgufTokenizer, vocabulary: Vocabulary) -> 
 
 
 @given(text=st.text() | st.text(alphabet=" \t\r\n'sTaé1２漢<|im_end>") | st.sampled_from(SAMPLES))
-def test_text_survives_and_never_becomes_a_control_token(tokenizer: GgufTokenizer, text: str) -> None:
+def test_text_survives_and_never_becomes_a_control_token(tokenizer: ByteLevelTokenizer, text: str) -> None:
     tokens = tokenizer.encode(text)
     assert tokenizer.decode(tokens) == text
     assert not any(map(tokenizer.is_special, tokens))
@@ -84,7 +85,7 @@ def test_text_survives_and_never_becomes_a_control_token(tokenizer: GgufTokenize
         st.lists(st.sampled_from([*CHAT_TOKENS, "<|im_", "end|>", "a", " ", "\n"]), max_size=8).map("".join), max_size=5
     )
 )
-def test_names_of_control_tokens_stay_text_in_batches(tokenizer: GgufTokenizer, texts: list[str]) -> None:
+def test_names_of_control_tokens_stay_text_in_batches(tokenizer: ByteLevelTokenizer, texts: list[str]) -> None:
     found = tokenizer.encode_batch(texts)
     assert found == [tokenizer.encode(text) for text in texts]
     assert [tokenizer.decode(tokens) for tokens in found] == texts
@@ -112,7 +113,8 @@ def test_the_vocabulary_tells_the_families_apart(vocabulary: Vocabulary, tmp_pat
 
 @given(text=st.text(alphabet=st.characters(max_codepoint=0x2FFF, exclude_categories=("Cs", "Cn")), max_size=60))
 @settings(max_examples=300)
-def test_any_text_has_llama_cpps_tokens(tokenizer: GgufTokenizer, llama: LlamaTokenizer, text: str) -> None:
+def test_any_text_has_llama_cpps_tokens(tokenizer: ByteLevelTokenizer, llama: LlamaTokenizer, text: str) -> None:
+    assume(not any(token in text for token in CHAT_TOKENS))  # llama.cpp recognises user-defined ones such as <think>
     assert tokenizer.encode(text) == llama.encode(text)
 
 
@@ -128,7 +130,7 @@ def documents(shared_data: Path) -> list[str]:
 
 
 def test_real_documents_have_llama_cpps_tokens(
-    tokenizer: GgufTokenizer, llama: LlamaTokenizer, documents: list[str]
+    tokenizer: ByteLevelTokenizer, llama: LlamaTokenizer, documents: list[str]
 ) -> None:
     assert tokenizer.encode_batch(documents) == [llama.encode(document) for document in documents]
 
@@ -151,7 +153,7 @@ def test_the_demo_model_reads_real_documents_as_llama_cpp_does(documents: list[s
         "",
     ],
 )
-def test_templates_have_llama_cpps_tokens(tokenizer: GgufTokenizer, llama: LlamaTokenizer, text: str) -> None:
+def test_templates_have_llama_cpps_tokens(tokenizer: ByteLevelTokenizer, llama: LlamaTokenizer, text: str) -> None:
     tokens = tokenizer.encode_template(text)
     assert tokens == llama.encode(text, parse_special=True)
     assert tokenizer.decode(tokens) == text
@@ -199,12 +201,12 @@ def test_a_control_token_that_is_a_whole_word_is_not_reached_by_ignoring_merges(
     assert tokenizer.decode(tokenizer.encode("system")) == "system"
 
 
-def test_lone_surrogates_become_the_replacement_character(tokenizer: GgufTokenizer) -> None:
+def test_lone_surrogates_become_the_replacement_character(tokenizer: ByteLevelTokenizer) -> None:
     assert tokenizer.decode(tokenizer.encode("a\ud800b")) == "a\ufffdb"
     assert tokenizer.encode_batch(["ok", "\udfff"]) == [tokenizer.encode("ok"), tokenizer.encode("\ufffd")]
 
 
-def test_half_a_character_decodes_to_the_replacement_character(tokenizer: GgufTokenizer) -> None:
+def test_half_a_character_decodes_to_the_replacement_character(tokenizer: ByteLevelTokenizer) -> None:
     tokens = tokenizer.encode("✊")
     assert len(tokens) > 1
     assert tokenizer.decode(tokens[:1]) == "\ufffd"
@@ -249,7 +251,7 @@ def test_damaged_vocabularies_are_refused(path: Path) -> None:
         build_tokenizer(replaced(header, lacking))
 
 
-def test_encoding_is_fast_enough(tokenizer: GgufTokenizer) -> None:
+def test_encoding_is_fast_enough(tokenizer: ByteLevelTokenizer) -> None:
     """A reader of 16,000 tokens a second must not wait for the tokenizer."""
     texts = ["".join(SAMPLES) * 20] * 8
     start = time.process_time()

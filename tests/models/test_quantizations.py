@@ -79,10 +79,21 @@ def test_a_tie_is_an_error_that_lists_both() -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
-    [(["model.safetensors"], "safetensors weights and no GGUF"), (["README.md"], "no model and no GGUF")],
+    ("files", "wanted", "said"),
+    [
+        (["model.safetensors"], "Q4_K_M", "safetensors weights and no GGUF file, and 'Q4_K_M' names one"),
+        (["README.md"], None, "no model and no GGUF"),
+    ],
 )
-def test_a_repository_without_gguf_says_where_to_look(files: list[str], said: str) -> None:
+def test_a_repository_without_gguf_says_where_to_look(files: list[str], wanted: str | None, said: str) -> None:
     with pytest.raises(ModelNotFoundError, match=said) as caught:
-        choose("Qwen/Qwen3.5-27B", files, None)
+        choose("Qwen/Qwen3.5-27B", files, wanted)
     assert "Qwen3.5-27B-GGUF" in str(caught.value)
+
+
+def test_a_repository_without_gguf_is_a_checkpoint() -> None:
+    weights = ["model.safetensors-00001-of-00002.safetensors", "model.safetensors-00002-of-00002.safetensors"]
+    others = ["README.md", "consolidated.safetensors", "original/model.safetensors", "pytorch_model.bin"]
+    small = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors.index.json"]
+    assert choose("o/r", [*others, *weights, *small], None).files == (*small, *weights)
+    assert choose("o/r", [*weights, *small, "a-Q8_0.gguf"], None).files == ("a-Q8_0.gguf",)

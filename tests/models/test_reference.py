@@ -65,9 +65,9 @@ def test_a_folder_with_one_model(tmp_path: Path) -> None:
     ("names", "said"),
     [
         (["a.gguf", "b.gguf"], r"holds 2 models \(a.gguf, b.gguf\)"),
-        (["model.safetensors", "config.json"], "read GGUF files only"),
-        (["notes.txt"], r"no .gguf file \(it holds notes.txt\)"),
-        ([], r"no .gguf file \(it holds nothing\)"),
+        (["config.json"], "holds a config.json and no weights"),
+        (["notes.txt"], r"no .gguf file and no checkpoint \(it holds notes.txt\)"),
+        ([], r"no .gguf file and no checkpoint \(it holds nothing\)"),
     ],
 )
 def test_other_folders_say_what_is_in_them(tmp_path: Path, names: list[str], said: str) -> None:

@@ -40,7 +40,7 @@ def command(
         typer.Option(
             metavar="REF",
             envvar="THRESHER_MODEL",
-            help="'demo' (shipped with Thresher), a .gguf file, or owner/repo[:QUANT] on the hub.",
+            help="'demo' (shipped with Thresher), a .gguf file, a checkpoint folder, or owner/repo[:QUANT] on the hub.",
         ),
     ],
     task: Annotated[

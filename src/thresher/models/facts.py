@@ -1,4 +1,4 @@
-"""What a model is, in figures: read from its GGUF header, never from class defaults."""
+"""What a model is, in figures: read from its own files, never from class defaults."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from thresher.errors import ModelFormatError
-from thresher.models.fingerprint import fingerprint
 from thresher.models.ggml_types import FILE_TYPES
-from thresher.models.gguf_file import GgufHeader, read_header
+from thresher.models.gguf_file import GgufHeader
 from thresher.models.pretokenizers import PRE_TOKENIZERS
-from thresher.models.reference import ModelFiles
 
 #: Tensors that only a layer with a recurrent state has, by the end of their names (llama.cpp's names).
 _RECURRENT_TENSORS = (".ssm_conv1d.weight", ".ssm_a", ".time_mix_key.weight", ".shortconv.conv.weight")
@@ -48,20 +46,12 @@ class ModelFacts:
     fingerprint: str  # 64 hex digits; see thresher.models.fingerprint
 
 
-def load_facts(files: ModelFiles) -> ModelFacts:
-    """Read the facts of the model in ``files``.
+def facts_from_headers(name: str, headers: Sequence[GgufHeader], model_fingerprint: str) -> ModelFacts:
+    """The facts of the model called ``name`` whose shards have these headers, first shard first.
 
     Raises:
-        ModelNotFoundError: a file cannot be opened.
-        ModelFormatError: a file is damaged, or a key that every model has is missing; names it.
+        ModelFormatError: a key that every model has is missing or wrong; names it.
     """
-    headers = [read_header(path) for path in files.shards]
-    sampled = fingerprint([(path, header.data_offset) for path, header in zip(files.shards, headers, strict=True)])
-    return facts_from_headers(files.name, headers, sampled)
-
-
-def facts_from_headers(name: str, headers: Sequence[GgufHeader], model_fingerprint: str) -> ModelFacts:
-    """The facts of the model called ``name`` whose shards have these headers, first shard first."""
     first = headers[0]
     tensors = [tensor for header in headers for tensor in header.tensors]
     architecture = first.require("general.architecture", str)

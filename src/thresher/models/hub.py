@@ -19,7 +19,7 @@ from huggingface_hub.file_download import repo_folder_name
 from thresher.errors import ModelDownloadError, ModelNotFoundError
 from thresher.models.download import HTTP_ERROR, Download, download
 from thresher.models.quantizations import RepositoryModel, choose
-from thresher.models.reference import ModelFiles, Progress, model_name
+from thresher.models.reference import ModelFiles, Progress, checkpoint_files, is_first_file, model_name
 
 _REVISION = "main"
 
@@ -80,7 +80,7 @@ def fetch(
         paths = [_linked(repository, path, settings) for path in model.files]
     except (HTTP_ERROR, OSError) as error:
         raise ModelDownloadError(f"{repository}: {_unreachable(settings, error)}") from error
-    return _model_files(reference, paths)
+    return _model_files(repository, reference, paths)
 
 
 def _list_repository(repository: str, settings: HubSettings) -> _Listing:
@@ -161,7 +161,7 @@ def _from_cache(
     commit_file = folder / "refs" / _REVISION
     snapshot = folder / "snapshots" / (commit_file.read_text().strip() if commit_file.is_file() else "none")
     cached = [str(path.relative_to(snapshot).as_posix()) for path in snapshot.rglob("*") if path.is_file()]
-    remedy = f"fetch it once with a network: `hf download {repository} FILE.gguf`, or run this command online"
+    remedy = f"fetch it once with a network: `hf download {repository}`, or run this command online"
     if not cached:
         raise ModelDownloadError(f"{repository}: {reason}, and {settings.cache_folder} does not hold it; {remedy}")
     try:
@@ -171,11 +171,13 @@ def _from_cache(
     missing = [path for path in model.files if path not in cached]
     if missing:
         raise ModelDownloadError(f"{repository}: {reason}, and the cache lacks the shard {missing[0]}; {remedy}")
-    return _model_files(reference, [snapshot / path for path in model.files])
+    return _model_files(repository, reference, [snapshot / path for path in model.files])
 
 
-def _model_files(reference: str, paths: Sequence[Path]) -> ModelFiles:
+def _model_files(repository: str, reference: str, paths: Sequence[Path]) -> ModelFiles:
     first = paths[0]
+    if not is_first_file(first.name):
+        return checkpoint_files(first.parent, reference, repository.split("/")[-1])
     return ModelFiles(reference=reference, name=model_name(first.name), path=first, shards=tuple(paths))
 
 

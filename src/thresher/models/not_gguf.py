@@ -28,7 +28,7 @@ def describe_foreign_file(start: bytes) -> str:
         if start.startswith(signature):
             return description
     if start[8:10] == b'{"':
-        return "a safetensors file; this version reads GGUF files only"
+        return "a safetensors file; give its folder, with config.json and tokenizer.json beside it"
     text = start.lstrip().lower()
     if text.startswith((b"<!doctype", b"<html")):
         return "a web page; the download went to a page about the model and not to the file"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from thresher.errors import ModelNotFoundError
+from thresher.models.checkpoint import SMALL_FILES
 from thresher.models.reference import is_first_file, model_name, shards_of, suggestion
 
 #: Taken, in this order, where a reference names no quantization. llama.cpp does the same.
@@ -20,7 +21,7 @@ _LABEL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class RepositoryModel:
-    """One model of a repository: the paths of its files, the first shard first."""
+    """One model of a repository: the paths of its files, the first GGUF shard first."""
 
     files: tuple[str, ...]
     stem: str  # path without shard numbers and ".gguf"
@@ -48,9 +49,12 @@ def choose(repository: str, paths: Sequence[str], quantization: str | None) -> R
     """
     models = models_among(paths)
     if not models:
+        if quantization is None and (checkpoint := _checkpoint_among(paths)):
+            return checkpoint
         kind = "safetensors weights" if any(path.endswith(".safetensors") for path in paths) else "no model"
+        asked = f", and {quantization!r} names one" if quantization else ""
         raise ModelNotFoundError(
-            f"{repository}: holds {kind} and no GGUF file, and the engines of this version read GGUF only; "
+            f"{repository}: holds {kind} and no GGUF file{asked}; "
             f"look for a repository named {repository.split('/')[-1]}-GGUF"
         )
     if quantization is None and len(models) == 1:
@@ -71,6 +75,13 @@ def choose(repository: str, paths: Sequence[str], quantization: str | None) -> R
         f"{repository}: {problem}{near}; available: {', '.join(dict.fromkeys(available))} "
         f"(write {repository}:{available[0]})"
     )
+
+
+def _checkpoint_among(paths: Sequence[str]) -> RepositoryModel | None:
+    """The checkpoint at the root of a repository: its small files first, then its weights."""
+    weights = sorted(path for path in paths if re.fullmatch(r"model[\w.-]*\.safetensors", path))
+    small = [name for name in SMALL_FILES if name in paths]
+    return RepositoryModel((*small, *weights), "checkpoint", "safetensors") if weights else None
 
 
 def _matching(models: Sequence[RepositoryModel], wanted: str) -> list[RepositoryModel]:

@@ -2,7 +2,7 @@
 
 demo                        the small model shipped with Thresher
 path/model.gguf             a file, or the first of several shards
-path/folder                 the only GGUF model in it
+path/folder                 the only GGUF model in it, or a checkpoint (config.json, tokenizer.json, safetensors)
 owner/repo, owner/repo:Q4_K_M     a repository on the hub, and the quantization wanted
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path, PurePath
 from typing import TypeVar
 
 from thresher.errors import ModelError, ModelNotFoundError
+from thresher.models.checkpoint import checkpoint_shards, is_checkpoint
 
 AnyPath = TypeVar("AnyPath", bound=PurePath)
 #: Called with (bytes present, bytes in all) while a download goes on.
@@ -32,8 +33,13 @@ class ModelFiles:
 
     reference: str  # what the user wrote
     name: str  # for people, e.g. "Qwen3.5-27B-UD-Q5_K_XL"
-    path: Path  # the first shard; what llama.cpp is given
+    path: Path  # the first shard, which llama.cpp is given; of a checkpoint its folder
     shards: tuple[Path, ...]
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether this is a folder with safetensors files rather than GGUF."""
+        return self.path not in self.shards
 
 
 def resolve(reference: str, *, offline: bool | None = None, progress: Progress | None = None) -> ModelFiles:
@@ -56,6 +62,8 @@ def resolve(reference: str, *, offline: bool | None = None, progress: Progress |
             "give a .gguf file, a folder or a hub name such as owner/repo:Q4_K_M"
         )
     path = Path(reference).expanduser()
+    if path.is_file() and path.suffix.lower() == ".safetensors":
+        path = path.parent
     if path.is_dir():
         return files_in_folder(path, reference)
     if path.exists() or path.suffix.lower() == ".gguf":
@@ -69,7 +77,7 @@ def resolve(reference: str, *, offline: bool | None = None, progress: Progress |
         )
     raise ModelNotFoundError(
         f"{reference!r} is no file, no folder and no hub name{_nearest(path)}; "
-        "a model is `demo`, a .gguf file, a folder with one, or owner/repo:QUANT on the hub"
+        "a model is `demo`, a .gguf file, a folder with one or with a checkpoint, or owner/repo:QUANT on the hub"
     )
 
 
@@ -88,20 +96,27 @@ def files_at(path: Path, reference: str) -> ModelFiles:
 
 
 def files_in_folder(folder: Path, reference: str) -> ModelFiles:
-    """The only model in ``folder``. Raises ``ModelNotFoundError`` where there is none or more than one."""
+    """The only GGUF model in ``folder``, else the checkpoint that it is.
+
+    Raises:
+        ModelNotFoundError: there is none, or more than one.
+        ModelFormatError: the weights are of a kind that is never loaded.
+    """
     models = [path for path in sorted(folder.iterdir()) if is_first_file(path.name)]
     if len(models) == 1:
         return files_at(models[0], reference)
     if models:
         names = ", ".join(path.name for path in models[:10])
         raise ModelNotFoundError(f"{folder}: holds {len(models)} models ({names}); name one of the files")
-    if any(folder.glob("*.safetensors")):
-        raise ModelNotFoundError(
-            f"{folder}: holds safetensors weights; the engines of this version read GGUF files only: "
-            "fetch a GGUF of the model, or convert it with llama.cpp's convert_hf_to_gguf.py"
-        )
+    if is_checkpoint(folder):
+        return checkpoint_files(folder, reference, folder.resolve().name)
     found = ", ".join(path.name for path in sorted(folder.iterdir())[:10]) or "nothing"
-    raise ModelNotFoundError(f"{folder}: holds no .gguf file (it holds {found})")
+    raise ModelNotFoundError(f"{folder}: holds no .gguf file and no checkpoint (it holds {found})")
+
+
+def checkpoint_files(folder: Path, reference: str, name: str) -> ModelFiles:
+    """The checkpoint in ``folder``. Raises as :func:`files_in_folder`."""
+    return ModelFiles(reference=reference, name=name, path=folder, shards=checkpoint_shards(folder))
 
 
 def shards_of(path: AnyPath) -> tuple[AnyPath, ...]:

@@ -39,7 +39,7 @@ def allocated_bytes(model: Model, shape: Shape) -> dict[str, int]:
 @pytest.mark.parametrize("cells", [1024, 16_384])
 def test_the_estimate_is_not_below_what_is_allocated(make_model: Callable[[], Model], kv_type: int, cells: int) -> None:
     model = make_model()
-    memory = model_memory([model.header])
+    memory = model_memory(model.headers)
     shape = Shape(cells=cells, sequences=9, micro_batch=512, threads=1, kv_type=kv_type)
     allocated = allocated_bytes(model, shape)
     kv_bytes = cells * memory.kv_elements * (4 if kv_type == F32 else 2)
@@ -49,7 +49,7 @@ def test_the_estimate_is_not_below_what_is_allocated(make_model: Callable[[], Mo
 
 
 def test_the_largest_context_fits_and_a_larger_one_does_not() -> None:
-    memory = model_memory([engine_models.shipped().header])
+    memory = model_memory(engine_models.shipped().headers)
     shape = Shape(cells=256, sequences=9, micro_batch=512, threads=1, kv_type=F16)
     cells = memory.largest_cells(shape, 100 * MIB)
     sizes = [

@@ -15,7 +15,7 @@ from thresher.engines.llamacpp.loaded_model import LoadedModel
 from thresher.engines.llamacpp.tokenizers import PROBES, choose_tokenizer
 from thresher.engines.llamacpp.vocabulary import LlamaTokenizer
 from thresher.errors import EngineError
-from thresher.models.gguf_tokenizer import GgufTokenizer
+from thresher.models.byte_level_tokenizer import ByteLevelTokenizer
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def own(loaded: LoadedModel) -> LlamaTokenizer:
     return LlamaTokenizer(open_binding(want_gpu=False), loaded)
 
 
-def fast() -> GgufTokenizer:
+def fast() -> ByteLevelTokenizer:
     tokenizer = engine_models.shipped().tokenizer
     assert tokenizer is not None
     return tokenizer

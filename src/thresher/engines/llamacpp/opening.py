@@ -13,8 +13,7 @@ from thresher.engines.llamacpp.session import Session
 from thresher.engines.llamacpp.sizing import Plan, plan_sizes
 from thresher.engines.llamacpp.tokenizers import choose_tokenizer
 from thresher.engines.llamacpp.vocabulary import LlamaTokenizer
-from thresher.errors import EngineUnavailableError, UsageError
-from thresher.models.gguf_file import read_header
+from thresher.errors import EngineUnavailableError, ModelFormatError, UsageError
 from thresher.models.model import Model
 
 logger = logging.getLogger(__name__)
@@ -53,12 +52,12 @@ def open_llamacpp(model: Model, options: EngineOptions) -> LlamaCppEngine:
         EngineCapacityError: the model or the context asked for does not fit the memory.
         ModelFormatError: llama.cpp cannot read this model.
     """
+    _check_format(model)
     _check_precision(model, options.precision)
     _check_device(options.device)
     binding = open_binding(want_gpu=options.device != "cpu")
     on_gpu = _wants_gpu(binding, options.device)
-    headers = [model.header, *(read_header(path) for path in model.files.shards[1:])]
-    plan = plan_sizes(model.facts, model_memory(headers), binding, options, on_gpu=on_gpu)
+    plan = plan_sizes(model.facts, model_memory(model.headers), binding, options, on_gpu=on_gpu)
     loaded = LoadedModel(binding, model.files.path, on_gpu=on_gpu)
     try:
         tokenizer = choose_tokenizer(model.tokenizer, LlamaTokenizer(binding, loaded), model.facts.name)
@@ -68,6 +67,14 @@ def open_llamacpp(model: Model, options: EngineOptions) -> LlamaCppEngine:
     except BaseException:
         loaded.close()
         raise
+
+
+def _check_format(model: Model) -> None:
+    if model.checkpoint is not None:
+        raise ModelFormatError(
+            f"{model.files.path}: a checkpoint, and llama.cpp reads GGUF files only; use --engine native, fetch a GGUF "
+            "of the model, or convert it with llama.cpp's convert_hf_to_gguf.py"
+        )
 
 
 def _check_precision(model: Model, precision: str) -> None:

@@ -1,0 +1,64 @@
+"""The contract of a linear layer in any precision: ``y = x @ weight.T`` without bias.
+
+Shapes: ``T`` tokens, ``in`` and ``out`` features. A weight is [out, in], as in a checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """Activations in the form in which a precision multiplies them; made once and given to several layers.
+
+    ``values`` and ``scales`` are of the precision's own layout (:mod:`.fp8`, :mod:`.int8`, :mod:`.nvfp4`); where it has
+    none (fp32, bf16), ``values`` are the activations themselves and ``scales`` is empty.
+    """
+
+    precision: str
+    values: torch.Tensor
+    scales: tuple[torch.Tensor, ...]
+    dtype: torch.dtype  # of the activations before, and so of the layer's output
+
+
+class Linear(Protocol):
+    """One weight in the form in which it is multiplied.
+
+    Layers of one precision take each other's quantized activations if their ``in_features`` are the same.
+    """
+
+    @property
+    def precision(self) -> str:
+        """A name of :data:`~thresher.engines.native.linear.PRECISIONS`."""
+
+    @property
+    def in_features(self) -> int:
+        """Width of the input."""
+
+    @property
+    def out_features(self) -> int:
+        """Width of the output."""
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the storage, scales and padding included."""
+
+    def __call__(self, x: torch.Tensor | Activation) -> torch.Tensor:
+        """[T, in] to [T, out]; the output has the input's dtype (float32 or bfloat16), before quantization."""
+
+    def quantize_activation(self, x: torch.Tensor) -> Activation:
+        """What ``__call__`` would do first with ``x`` [T, in]; a fused kernel may make the same."""
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The storage by name, contiguous; the same names and shapes for the same sizes and precision."""
+
+    def with_tensors(self, tensors: Mapping[str, torch.Tensor]) -> Self:
+        """The same layer over other storage, shared and not copied, such as views into a block on the card."""
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """The same layer with its storage on ``device``."""
