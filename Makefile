@@ -41,7 +41,11 @@ check: install
 bench: install
 	$(BIN)/python -m benchmarks.pipeline_rate
 	$(BIN)/python -m benchmarks.pipeline_rate --memory
-	$(BIN)/python benchmarks/llamacpp_engine.py --model demo
+	$(BIN)/python -m benchmarks.llamacpp_engine
+	$(BIN)/python -m benchmarks.llamacpp_questions
+	$(BIN)/python -m benchmarks.llamacpp_server
+	$(BIN)/python -m benchmarks.llamacpp_server --case seed --documents 16 --rounds 3
+	$(BIN)/python -m benchmarks.job_shape --documents 40
 	$(BIN)/python -m benchmarks.native_engine
 
 clean:
