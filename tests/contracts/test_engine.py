@@ -46,12 +46,14 @@ class Subject:
     model: Callable[[], Model]
     tolerance: float
     settings: Mapping[str, int] = field(default_factory=dict)
+    threads: int | None = None
 
     def open(self, context_tokens: int | None = None) -> Engine:
-        options = EngineOptions(context_tokens=context_tokens, settings=self.settings)
+        options = EngineOptions(context_tokens=context_tokens, settings=self.settings, threads=self.threads)
         return open_engine(self.engine, self.model(), options)
 
 
+SMALL_STEPS = {"pack_tokens": 700, "step_tokens": 64}
 SUBJECTS = (
     Subject("fake", "fake", engine_models.shipped, 0.0),
     Subject("llamacpp, hybrid, Q8_0", "llamacpp", engine_models.shipped, 0.01),
@@ -59,6 +61,9 @@ SUBJECTS = (
     Subject("llamacpp, hybrid, F32, packs", "llamacpp", engine_models.float32, 1e-3, {"documents": 16}),
     Subject("llamacpp, attention only", "llamacpp", engine_models.plain, 1e-3),
     Subject("llamacpp, attention only, packs", "llamacpp", engine_models.plain, 1e-3, {"documents": 16}),
+    Subject("native, hybrid", "native", engine_models.shipped, 1e-4, threads=1),
+    Subject("native, hybrid, small steps", "native", engine_models.shipped, 1e-4, SMALL_STEPS, threads=1),
+    Subject("native, attention only", "native", engine_models.plain, 1e-4, threads=1),
 )
 
 

@@ -31,7 +31,7 @@ def test_an_unknown_engine_is_answered_with_the_nearest() -> None:
 
 def test_auto_says_why() -> None:
     assert choose_engine("auto", engine_models.shipped()) == ("llamacpp", "runs GGUF models inside this process")
-    assert choose_engine("fake", engine_models.shipped().files) == ("fake", "as asked")
+    assert choose_engine("fake", engine_models.shipped()) == ("fake", "as asked")
 
 
 def test_an_engine_that_cannot_run_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

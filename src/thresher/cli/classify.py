@@ -9,6 +9,7 @@ import typer
 
 from thresher.cli.console import LiveProgress, duration, print_json, print_line, print_note, print_table
 from thresher.cli.environment import variables_named
+from thresher.cli.sizes import parse_size
 from thresher.cli.stages import print_stages
 from thresher.engines import engine_names
 from thresher.errors import UsageError
@@ -55,6 +56,9 @@ def command(
             envvar="THRESHER_ENGINE",
             autocompletion=_complete_engine,
         ),
+    ] = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="P", help="What the engine computes in: fp32, bf16, fp8, int8, nvfp4.")
     ] = "auto",
     job: Annotated[
         Path | None,
@@ -113,6 +117,10 @@ def command(
         str | None,
         typer.Option(metavar="D", help="Where the engine computes: cpu or gpu.", envvar="THRESHER_DEVICE"),
     ] = None,
+    weights_memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory for weights, such as 12GiB; what does not fit is streamed."),
+    ] = None,
     verbose: Annotated[
         bool,
         typer.Option("--verbose", "-v", help="Say at the end how long each stage was busy; with --json as 'stages'."),
@@ -130,9 +138,11 @@ def command(
         check_target(out, overwrite=overwrite)
     with variables_named(invocation):
         options = ClassifyOptions(
-            engine=engine, job=job, text_column=text_column, id_column=id_column, gold_column=gold_column,
+            engine=engine, precision=precision, job=job,
+            text_column=text_column, id_column=id_column, gold_column=gold_column,
             attachments=attachments, ocr=ocr, context_tokens=context, long_policy=long, limit=limit,
             retry_failed=retry_failed, store_text=not no_store_text, threads=threads, device=device,
+            weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory),
         )  # fmt: skip
         chosen = _task(task, labels)
         exclude = [] if out is None else [out]

@@ -19,6 +19,7 @@ class EngineOptions:
     context_tokens: int | None = None  # largest request in tokens, prefix and answer included
     threads: int | None = None
     device: str | None = None
+    weights_memory_bytes: int | None = None  # the most that weights may take; the rest is streamed
     settings: Mapping[str, int] = field(default_factory=dict)  # engine-specific, from a saved profile
 
 
@@ -37,6 +38,7 @@ class EngineInfo:
     batch_requests: int  # requests it likes to be given per call of ``score``
     exact_probabilities: bool
     shares_prefix: bool
+    notices: tuple[str, ...] = ()  # what it chose, for people
 
 
 @runtime_checkable

@@ -181,6 +181,11 @@ class Fake:
         """What it is for."""
         return "made-up answers in no time, for tests and dry runs"
 
+    @staticmethod
+    def unsuited(model: Model) -> str:  # noqa: ARG004 - whatever the model is
+        """Its answers mean nothing."""
+        return "its answers are made up"
+
 
 def _answer(question: QuestionPrompt, key: bytes) -> Answer:
     labels = len(question.trie.labels)

@@ -15,12 +15,16 @@ from thresher.models.reference import ModelFiles
 
 #: Name -> what opens it.
 ENGINES: Mapping[str, str] = {
+    "native": "thresher.engines.native.opening:Native",
     "llamacpp": "thresher.engines.llamacpp.opening:LlamaCpp",
     "fake": "thresher.engines.fake:Fake",
 }
 AUTO = "auto"
 #: What ``auto`` tries, in this order, and why it is taken.
-_PREFERRED: Mapping[str, str] = {"llamacpp": "runs GGUF models inside this process"}
+_PREFERRED: Mapping[str, str] = {
+    "native": "reads this model layer by layer, prefill only",
+    "llamacpp": "runs GGUF models inside this process",
+}
 
 
 class EngineKind(Protocol):
@@ -37,6 +41,10 @@ class EngineKind(Protocol):
     @staticmethod
     def about() -> str:
         """What it runs on here, in a few words; asked only after ``version``."""
+
+    @staticmethod
+    def unsuited(model: Model) -> str:
+        """Why ``auto`` should not take it for ``model`` here; empty where it may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +65,12 @@ def open_engine(name: str, model: ModelFiles | Model, options: EngineOptions | N
         EngineError: its library is missing, or the model does not fit the memory.
         ModelError: the model cannot be read.
     """
-    chosen, _ = choose_engine(name, model)
     opened = model if isinstance(model, Model) else open_model(model)
+    chosen, _ = choose_engine(name, opened)
     return _load(chosen).open(opened, options or EngineOptions())
 
 
-def choose_engine(name: str, model: ModelFiles | Model) -> tuple[str, str]:  # noqa: ARG001 - later engines depend on it
+def choose_engine(name: str, model: Model) -> tuple[str, str]:
     """The engine to use for ``model``, and why.
 
     Raises:
@@ -78,10 +86,11 @@ def choose_engine(name: str, model: ModelFiles | Model) -> tuple[str, str]:  # n
     problems: list[str] = []
     for candidate, reason in _PREFERRED.items():
         found = probe(candidate)
-        if found.available:
+        problem = _load(candidate).unsuited(model) if found.available else found.reason
+        if not problem:
             return candidate, reason
-        problems.append(f"{candidate}: {found.reason}")
-    raise EngineUnavailableError(f"no engine can run here: {'; '.join(problems)}")
+        problems.append(f"{candidate}: {problem}")
+    raise EngineUnavailableError(f"no engine can run this model here: {'; '.join(problems)}")
 
 
 def engine_names() -> tuple[str, ...]:

@@ -57,6 +57,7 @@ def classify(
     store_text: bool = True,
     threads: int | None = None,
     device: str | None = None,
+    weights_memory_bytes: int | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Give every document its label and its probability, durably.
@@ -83,6 +84,7 @@ def classify(
         store_text: keep the documents' text in the job for reviews and reports.
         threads: CPU threads of the engine.
         device: where the engine computes, e.g. ``"cpu"``.
+        weights_memory_bytes: memory for weights; the engine ``native`` streams what does not fit.
         progress: told how the run goes.
 
     Returns:
@@ -108,6 +110,7 @@ def classify(
         store_text=store_text,
         threads=threads,
         device=device,
+        weights_memory_bytes=weights_memory_bytes,
     )
     if is_frame(inputs):
         with open_frame(inputs) as frame:

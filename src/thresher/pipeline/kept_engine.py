@@ -39,7 +39,7 @@ class _Wish:
     def of(cls, model: str, options: ClassifyOptions) -> _Wish:
         only_engine = ClassifyOptions(
             engine=options.engine, precision=options.precision, context_tokens=options.context_tokens,
-            threads=options.threads, device=options.device,
+            threads=options.threads, device=options.device, weights_memory_bytes=options.weights_memory_bytes,
         )  # fmt: skip
         try:
             status = Path(model).stat()

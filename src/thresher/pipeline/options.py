@@ -40,6 +40,7 @@ class ClassifyOptions:
     store_text: bool = True
     threads: int | None = None
     device: str | None = None
+    weights_memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if self.long_policy not in LONG_POLICIES:

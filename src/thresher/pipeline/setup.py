@@ -49,6 +49,8 @@ def workbench(
         progress.message(message)
     context = options.context_tokens or _context_of(latest_run, opened.facts, name)
     with open_engine(name, opened, engine_options(options, context)) as engine:
+        for message in engine.info.notices:
+            progress.message(message)
         asking, notices = subject.asking(asking_options(opened, engine, options.long_policy))
         for message in notices:
             progress.message(message)
@@ -63,7 +65,11 @@ def workbench(
 def engine_options(options: ClassifyOptions, context_tokens: int | None) -> EngineOptions:
     """What the options say to an engine."""
     return EngineOptions(
-        precision=options.precision, context_tokens=context_tokens, threads=options.threads, device=options.device
+        precision=options.precision,
+        context_tokens=context_tokens,
+        threads=options.threads,
+        device=options.device,
+        weights_memory_bytes=options.weights_memory_bytes,
     )
 
 

@@ -1,4 +1,4 @@
-"""How much memory a context takes, and how long a context this machine can hold. Arithmetic beside two probes.
+"""How much memory a context takes, and how long a context this machine can hold. Arithmetic only.
 
 Formulas follow llama.cpp's allocations (src/llama-kv-cache.cpp, src/llama-memory-recurrent.cpp); the working memory
 is an estimate from above, with flash attention on.
@@ -9,9 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-
-import psutil
 
 from thresher.engines.llamacpp.context import F32, Shape
 from thresher.models.gguf_file import GgufHeader, TensorInfo
@@ -95,28 +92,3 @@ def _numbers(value: Value) -> list[int]:
     """A figure that some models give per layer."""
     values = value if isinstance(value, tuple) else (value,)
     return [number for number in values if isinstance(number, int)] or [0]
-
-
-def available_bytes() -> int:
-    """Memory this process may still take: what is free on the machine, or less where a control group limits it."""
-    free = psutil.virtual_memory().available
-    limit, used = _read_number("/sys/fs/cgroup/memory.max"), _read_number("/sys/fs/cgroup/memory.current")
-    if limit is None or used is None:
-        return free
-    return min(free, max(0, limit - used + _reclaimable_bytes()))
-
-
-def _read_number(path: str) -> int | None:
-    try:
-        return int(Path(path).read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _reclaimable_bytes() -> int:
-    """File pages that count as used in the control group and are given back when needed."""
-    try:
-        lines = Path("/sys/fs/cgroup/memory.stat").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith(("inactive_file ", "active_file ")))

@@ -42,6 +42,11 @@ class LlamaCpp:
         binding = open_binding(want_gpu=True)
         return ", ".join(gpu.description for gpu in binding.gpus()) or binding.system_info()
 
+    @staticmethod
+    def unsuited(model: Model) -> str:
+        """A checkpoint is no GGUF file."""
+        return "" if model.checkpoint is None else "llama.cpp reads GGUF files only"
+
 
 def open_llamacpp(model: Model, options: EngineOptions) -> LlamaCppEngine:
     """Load ``model`` with llama.cpp.
@@ -55,6 +60,8 @@ def open_llamacpp(model: Model, options: EngineOptions) -> LlamaCppEngine:
     _check_format(model)
     _check_precision(model, options.precision)
     _check_device(options.device)
+    if options.weights_memory_bytes is not None:
+        raise UsageError("--weights-memory: llama.cpp keeps all weights in memory; use --engine native")
     binding = open_binding(want_gpu=options.device != "cpu")
     on_gpu = _wants_gpu(binding, options.device)
     plan = plan_sizes(model.facts, model_memory(model.headers), binding, options, on_gpu=on_gpu)

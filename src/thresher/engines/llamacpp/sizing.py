@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import psutil
 
 from thresher.engines.base import EngineOptions
+from thresher.engines.host_memory import available_bytes
 from thresher.engines.llamacpp.binding import Binding
 from thresher.engines.llamacpp.context import CELL_STEP, F16, F32, Shape
-from thresher.engines.llamacpp.memory import ModelMemory, available_bytes
+from thresher.engines.llamacpp.memory import ModelMemory
 from thresher.engines.llamacpp.planner import PackLimits
 from thresher.errors import EngineCapacityError, UsageError
 from thresher.models.facts import ModelFacts

@@ -1,0 +1,135 @@
+"""The engine ``native``: prefill only, layer by layer, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+import torch
+
+from thresher.engines.base import EngineInfo
+from thresher.engines.native.pack import Tree
+from thresher.engines.native.packing import halves, packs_of
+from thresher.engines.native.reader import Reader
+from thresher.engines.native.reading import Reading
+from thresher.engines.native.sizing import Sizes
+from thresher.errors import EngineError
+from thresher.models.tokenizer import Tokenizer
+from thresher.types import Failure, Prompt, Request, Scores
+
+
+class NativeEngine:
+    """Reads requests through :class:`Reader`. Made by :func:`~thresher.engines.native.opening.open_native`."""
+
+    def __init__(
+        self, reader: Reader, tokenizer: Tokenizer, info: EngineInfo, sizes: Sizes, close: Callable[[], None]
+    ) -> None:
+        self._reader: Reader | None = reader
+        self._tokenizer = tokenizer
+        self._info = info
+        self._sizes = sizes
+        self._close = close
+
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine is and can do."""
+        return self._info
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+        return self._tokenizer
+
+    def score(self, requests: Sequence[Request]) -> Iterator[Scores]:
+        """See :class:`thresher.engines.base.Engine`. Yields after every pack; may be abandoned at any yield."""
+        if self._reader is None:
+            raise EngineError("the engine is closed; open a new one")
+        return self._score(self._reader, requests)
+
+    def _score(self, reader: Reader, requests: Sequence[Request]) -> Iterator[Scores]:
+        accepted: dict[int, list[Reading]] = {}
+        for request in requests:
+            failure = self._refuse(request)
+            if failure is None:
+                accepted.setdefault(id(request.prompt), []).append(Reading(request))
+            else:
+                yield Scores(request_id=request.request_id, failure=failure)
+        for readings in accepted.values():
+            yield from self._score_group(reader, readings[0].request.prompt, readings)
+
+    def _refuse(self, request: Request) -> Failure | None:
+        limit = self._info.largest_request_tokens
+        needed = request.prompt.overhead_tokens() + len(request.document_tokens)
+        if needed > limit:
+            reason = f"the request has {needed:,} tokens, and the context holds {limit:,}"
+            return Failure(status="oversize", reason=reason)
+        if not all(len(request.document_tokens) + len(q.suffix_tokens) for q in request.prompt.questions):
+            return Failure(status="engine_error", reason="the prompt has neither a document nor a suffix to read")
+        return None
+
+    def _score_group(self, reader: Reader, prompt: Prompt, readings: Sequence[Reading]) -> Iterator[Scores]:
+        """Requests of one prompt, in as many rounds as the one with most branchings to explore needs."""
+        while readings:
+            unfinished: list[Reading] = []
+            trees = ((reading, reading.tree()) for reading in readings)
+            for pack in packs_of(trees, self._sizes.pack_rows, self._sizes.pack_segments):
+                prefix_computed = self._read(reader, prompt, pack)
+                for reading, _ in pack:
+                    reading.computed_tokens += prefix_computed
+                    reading.prefix_computed += prefix_computed
+                    prefix_computed = 0
+                    if reading.finished:
+                        yield _scores(reading)
+                    else:
+                        unfinished.append(reading)
+            readings = unfinished
+
+    def _read(self, reader: Reader, prompt: Prompt, pack: Sequence[tuple[Reading, Tree]]) -> int:
+        """Read the pack; where memory runs out, half of it at a time. Returns tokens of the prefix computed."""
+        try:
+            return reader.read(prompt, [reading for reading, _ in pack], [tree for _, tree in pack])
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise EngineError(f"the native engine stopped: {error}") from error
+            reason = str(error).splitlines()[0]
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if len(pack) == 1:
+            pack[0][0].error = f"the memory does not hold this request: {reason}"
+            return 0
+        return sum(self._read(reader, prompt, half) for half in halves(pack))
+
+    def close(self) -> None:
+        """Free the model. Safe to call twice."""
+        if self._reader is not None:
+            self._reader = None
+            self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _scores(reading: Reading) -> Scores:
+    request = reading.request
+    if reading.error is not None:
+        failure = Failure(status="engine_error", reason=reading.error)
+        return Scores(request_id=request.request_id, failure=failure, computed_tokens=reading.computed_tokens)
+    return Scores(
+        request_id=request.request_id,
+        answers=tuple(walk.answer() for walk in reading.walks()),
+        computed_tokens=reading.computed_tokens,
+        cached_tokens=len(request.prompt.prefix_tokens) - reading.prefix_computed,
+    )

@@ -1,0 +1,95 @@
+"""Attention on CUDA with torch's variable-length FlashAttention: one launch for all pieces of a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+
+from thresher.engines.native.kernels.attention.pieces import KeysValues, Merger, Piece
+
+#: FlashAttention 2 needs tensor cores of this generation.
+_LEAST_CAPABILITY = (8, 0)
+_CAUSAL, _ALL = (-1, 0), (-1, -1)
+
+
+def can_run(device: torch.device) -> bool:
+    """Whether this torch and this card have it."""
+    try:
+        from torch.nn.attention.varlen import AuxRequest, varlen_attn  # noqa: F401
+    except ImportError:
+        return False
+    return torch.cuda.get_device_capability(device) >= _LEAST_CAPABILITY
+
+
+def attend(queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues) -> torch.Tensor:
+    """See :class:`~thresher.engines.native.kernels.attention.pieces.AttentionKernel`."""
+    merger = Merger(queries)
+    own = [piece for piece in pieces if piece.causal]
+    _attend_kind(merger, queries, own, pack, causal=True)
+    for depth in _by_depth([piece for piece in pieces if not piece.causal and not piece.held]):
+        _attend_kind(merger, queries, depth, pack, causal=False)
+    on_held = [piece for piece in pieces if piece.held]
+    _attend_kind(merger, queries, on_held, held, causal=False)
+    return merger.result(queries.dtype)
+
+
+def _by_depth(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """Sets of pieces in which no query comes twice."""
+    sets: list[list[Piece]] = []
+    for piece in pieces:
+        free = next((s for s in sets if s[-1].stop <= piece.start), None)
+        if free is None:
+            sets.append([piece])
+        else:
+            free.append(piece)
+    return sets
+
+
+def _attend_kind(
+    merger: Merger, queries: torch.Tensor, pieces: Sequence[Piece], source: KeysValues, *, causal: bool
+) -> None:
+    if not pieces:
+        return
+    from torch.nn.attention.varlen import AuxRequest, varlen_attn
+
+    queries_of = [(piece.start, piece.stop) for piece in pieces]
+    keys_of = [(piece.key_start, piece.key_stop) for piece in pieces]
+    query_rows = _rows(queries, queries_of)
+    outputs, logsumexps = varlen_attn(
+        query_rows,
+        _rows(source.keys, keys_of),
+        _rows(source.values, keys_of),
+        _offsets(queries_of, queries.device),
+        _offsets(keys_of, queries.device),
+        max(stop - start for start, stop in queries_of),
+        max(stop - start for start, stop in keys_of),
+        return_aux=AuxRequest(lse=True),
+        window_size=_CAUSAL if causal else _ALL,
+        enable_gqa=True,
+    )
+    logsumexps = logsumexps.transpose(0, 1)
+    take = merger.put if causal else merger.add
+    if _adjacent(queries_of):
+        take(queries_of[0][0], queries_of[-1][1], outputs, logsumexps)
+        return
+    row = 0
+    for start, stop in queries_of:
+        take(start, stop, outputs[row : row + stop - start], logsumexps[row : row + stop - start])
+        row += stop - start
+
+
+def _adjacent(ranges: Sequence[tuple[int, int]]) -> bool:
+    return all(before[1] == after[0] for before, after in pairwise(ranges))
+
+
+def _rows(x: torch.Tensor, ranges: Sequence[tuple[int, int]]) -> torch.Tensor:
+    if _adjacent(ranges):
+        return x[ranges[0][0] : ranges[-1][1]]
+    return torch.cat([x[start:stop] for start, stop in ranges])
+
+
+def _offsets(ranges: Sequence[tuple[int, int]], device: torch.device) -> torch.Tensor:
+    lengths = torch.tensor([0, *(stop - start for start, stop in ranges)], dtype=torch.int32)
+    return lengths.cumsum(0, dtype=torch.int32).to(device)

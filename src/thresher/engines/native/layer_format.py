@@ -1,0 +1,126 @@
+"""How one layer's weights are stored in the compute format: one block of bytes, and where each tensor lies in it.
+
+A block is what is loaded, kept, copied to the card and thrown away as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from thresher.engines.native.config import NativeConfig
+from thresher.engines.native.layers.parts import Parts
+from thresher.engines.native.linear import Linear, empty_linear, make_linear
+from thresher.engines.native.weights import WeightSource
+from thresher.engines.native.weights.layout import layer_shapes
+
+_ALIGNMENT = 256
+#: Matrices that stay in a plain precision whatever is asked for: small, and errors in them weigh more.
+_PLAIN = ("linear_attn.in_proj_a", "linear_attn.in_proj_b", "mlp.gate", "mlp.shared_expert_gate")
+_GATE, _UP, _FUSED = ".gate_proj", ".up_proj", ".gate_up_proj"
+_EXPERTS = "mlp.experts."
+_NORMS = ("input_layernorm", "post_attention_layernorm", "self_attn.q_norm", "self_attn.k_norm")
+
+
+def plain_precision(precision: str) -> str:
+    """What is not quantized is computed in: fp32 beside fp32, else bf16."""
+    return "fp32" if precision == "fp32" else "bf16"
+
+
+def activation_dtype(precision: str) -> torch.dtype:
+    """Of the residual stream and all that is not accumulated."""
+    return torch.float32 if precision == "fp32" else torch.bfloat16
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    offset: int
+    shape: torch.Size
+    dtype: torch.dtype
+
+
+class LayerFormat:
+    """The block of one layer. Layers of the same kind have equal formats."""
+
+    def __init__(self, config: NativeConfig, layer: int, precision: str) -> None:
+        self._config = config
+        self._layer = layer
+        self._precision = precision
+        shapes = layer_shapes(config, layer)
+        self._linears = self._empty_linears(shapes)
+        self._vectors = {name: shape for name, shape in shapes.items() if _is_vector(name, shape)}
+        self._entries: dict[str, _Entry] = {}
+        self.block_bytes = self._place()
+
+    def _empty_linears(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Linear]:
+        linears: dict[str, Linear] = {}
+        for name, shape in shapes.items():
+            if name.startswith(_EXPERTS):
+                for expert in range(shape[0]):
+                    own = name.replace(_EXPERTS, f"{_EXPERTS}{expert}.")
+                    linears[own] = empty_linear(shape[1], shape[2], self._precision, "meta")
+            elif not _is_vector(name, shape) and not name.endswith(f"{_UP}.weight"):
+                own = name.removesuffix(".weight")
+                rows = 2 * shape[0] if own.endswith(_GATE) else shape[0]
+                precision = plain_precision(self._precision) if own in _PLAIN else self._precision
+                linears[own.replace(_GATE, _FUSED)] = empty_linear(rows, shape[1], precision, "meta")
+        return linears
+
+    def _place(self) -> int:
+        end = 0
+        stored = {f"{name}/{part}": t for name, linear in self._linears.items() for part, t in linear.tensors().items()}
+        vectors = {name: torch.empty(shape, device="meta") for name, shape in self._vectors.items()}
+        for name, tensor in {**stored, **vectors}.items():
+            offset = -(-end // _ALIGNMENT) * _ALIGNMENT
+            self._entries[name] = _Entry(offset, tensor.shape, tensor.dtype)
+            end = offset + tensor.nbytes
+        return -(-end // _ALIGNMENT) * _ALIGNMENT
+
+    def _views(self, block: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``block`` as the tensors that lie in it."""
+        return {
+            name: block[entry.offset : entry.offset + math.prod(entry.shape) * entry.dtype.itemsize]
+            .view(entry.dtype)
+            .view(entry.shape)
+            for name, entry in self._entries.items()
+        }
+
+    def fill(self, block: torch.Tensor, source: WeightSource, device: torch.device) -> None:
+        """Load the layer from ``source`` into ``block``, uint8 [block_bytes] on any device; converted on ``device``."""
+        views = self._views(block)
+        for name, linear in self._linears.items():
+            made = make_linear(self._weight(source, name, device), linear.precision, device)
+            for part, tensor in made.tensors().items():
+                views[f"{name}/{part}"].copy_(tensor)
+        for name in self._vectors:
+            views[name].copy_(source.load(f"layers.{self._layer}.{name}", torch.float32).view(self._vectors[name]))
+
+    def _weight(self, source: WeightSource, name: str, device: torch.device) -> torch.Tensor:
+        base = f"layers.{self._layer}.{name}"
+        dtype = activation_dtype(self._precision)
+        if name.startswith(_EXPERTS):
+            expert, _, kind = name.removeprefix(_EXPERTS).partition(".")
+            return source.load_rows(f"layers.{self._layer}.{_EXPERTS}{kind}", [int(expert)], dtype, device)[0]
+        if name.endswith(_FUSED):
+            gate, up = (source.load(f"{base.replace(_FUSED, part)}.weight", dtype, device) for part in (_GATE, _UP))
+            return torch.cat([gate, up])
+        return source.load(f"{base}.weight", dtype, device)
+
+    def parts(self, block: torch.Tensor) -> Parts:
+        """The layer's weights over a filled ``block`` on the device that computes; shared, not copied."""
+        views = self._views(block)
+        linears = {
+            name: linear.with_tensors({part: views[f"{name}/{part}"] for part in linear.tensors()})
+            for name, linear in self._linears.items()
+        }
+        vectors = {name: views[name] for name in self._vectors}
+        offset = self._config.norm_offset
+        norms = {name: views[f"{name}.weight"] + offset for name in _NORMS if f"{name}.weight" in vectors}
+        return Parts(linears, vectors, norms)
+
+
+def _is_vector(name: str, shape: tuple[int, ...]) -> bool:
+    return len(shape) == 1 or name.endswith("conv1d.weight")

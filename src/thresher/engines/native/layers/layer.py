@@ -1,0 +1,54 @@
+"""One decoder layer: mixer and feed-forward, each behind a norm and added to the residual stream."""
+
+from __future__ import annotations
+
+import torch
+
+from thresher.engines.native.config import LayerKind, NativeConfig
+from thresher.engines.native.kernels.attention import choose_attention
+from thresher.engines.native.kernels.delta_rule import choose_delta_rule
+from thresher.engines.native.layers.attention import Attention
+from thresher.engines.native.layers.deltanet import DeltaNet
+from thresher.engines.native.layers.memory import HeldLayer, Memory
+from thresher.engines.native.layers.mixer import Mixer
+from thresher.engines.native.layers.mlp import Mlp
+from thresher.engines.native.layers.moe import Moe
+from thresher.engines.native.layers.norm import rms_norm
+from thresher.engines.native.layers.parts import Parts
+from thresher.engines.native.step_view import StepView
+
+
+class Layer:
+    """A layer over weights that lie on ``device``; cheap to make, so that streamed weights get a new one."""
+
+    def __init__(
+        self, config: NativeConfig, kind: LayerKind, parts: Parts, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self._config = config
+        self._parts = parts
+        self._dtype = dtype
+        self._device = device
+        self._mixer: Mixer
+        if kind == "delta" and config.delta is not None:
+            self._mixer = DeltaNet(config, config.delta, parts, choose_delta_rule(device))
+        else:
+            self._mixer = Attention(config, parts, choose_attention(device, dtype))
+        self._feed_forward = (
+            Moe(config.moe, parts)
+            if config.moe
+            else Mlp(parts.linear("mlp.gate_up_proj"), parts.linear("mlp.down_proj"))
+        )
+
+    def memory(self, rows: int, held: HeldLayer | None) -> Memory:
+        """An empty memory for a pack of so many rows behind what this layer holds of the prefix."""
+        return self._mixer.memory(rows, held, self._dtype, self._device)
+
+    def __call__(self, x: torch.Tensor, view: StepView, memory: Memory, *, pruned: bool) -> torch.Tensor:
+        """The residual stream [rows, hidden] after this layer; pruned, of the wanted rows only."""
+        eps = self._config.rms_norm_eps
+        h = rms_norm(x, self._parts.norm("input_layernorm"), eps)
+        mixed = self._mixer(h, view, memory, pruned=pruned)
+        if not len(mixed):
+            return mixed
+        x = mixed.add_(x[view.wanted_rows] if pruned else x)
+        return x.add_(self._feed_forward(rms_norm(x, self._parts.norm("post_attention_layernorm"), eps)))

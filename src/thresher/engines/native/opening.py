@@ -1,0 +1,65 @@
+"""Opens the engine ``native``. torch is imported only when something is opened or asked about."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from typing import TYPE_CHECKING
+
+from thresher.engines.base import EngineOptions
+from thresher.errors import EngineUnavailableError
+from thresher.models.model import Model
+
+if TYPE_CHECKING:
+    from thresher.engines.native.engine import NativeEngine
+
+#: What ``general.architecture`` of a GGUF file or ``model_type`` of a checkpoint may be.
+ARCHITECTURES = frozenset({"qwen35", "qwen35moe", "qwen3", "qwen3moe", "qwen3_5", "qwen3_5_moe", "qwen3_moe"})
+
+
+class Native:
+    """How the registry opens it."""
+
+    @staticmethod
+    def open(model: Model, options: EngineOptions) -> NativeEngine:
+        """See :func:`thresher.engines.native.assembly.open_native`."""
+        _check_torch()
+        from thresher.engines.native.assembly import open_native
+
+        return open_native(model, options)
+
+    @staticmethod
+    def version() -> str:
+        """Torch and its version. Raises ``EngineUnavailableError`` when it is not installed."""
+        _check_torch()
+        return f"torch {importlib.metadata.version('torch')}"
+
+    @staticmethod
+    def about() -> str:
+        """The devices it would compute on."""
+        import torch
+
+        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        return ", ".join(names) or "the CPU"
+
+    @staticmethod
+    def unsuited(model: Model) -> str:
+        """Why ``auto`` should not take it for ``model``; asked where torch is there."""
+        if model.facts.architecture not in ARCHITECTURES:
+            return f"it reads Qwen3.5 and Qwen3, not {model.facts.architecture}"
+        if model.tokenizer is None:
+            return f"it has no tokenizer for the vocabulary {model.facts.tokenizer_model}"
+        if model.checkpoint is not None:
+            return ""  # no other engine reads checkpoints
+        import torch
+
+        return "" if torch.cuda.is_available() else "there is no CUDA device"
+
+
+def _check_torch() -> None:
+    if not _has_torch():
+        raise EngineUnavailableError("torch is not installed; pip install 'thresher[native]'")
+
+
+def _has_torch() -> bool:
+    return importlib.util.find_spec("torch") is not None

@@ -1,0 +1,157 @@
+"""How many tokens are read at once, and how long a request may be. Arithmetic only."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from thresher.engines.base import EngineOptions
+from thresher.engines.native.config import NativeConfig
+from thresher.errors import EngineCapacityError, UsageError
+from thresher.models.facts import ModelFacts
+
+logger = logging.getLogger(__name__)
+
+#: Engine-specific settings a profile may hold, with their least and largest values.
+SETTINGS: Mapping[str, tuple[int, int]] = {"pack_tokens": (256, 1 << 20), "step_tokens": (64, 1 << 17)}
+_CPU_STEP_TOKENS, _GPU_STEP_TOKENS = 1024, 8192
+_CPU_PACK_TOKENS, _GPU_PACK_TOKENS, _STREAMED_PACK_TOKENS = 8192, 65_536, 262_144
+#: States of DeltaNet that a pack's open segments may take, as a share of the free memory.
+_STATE_SHARE = 1 / 8
+_MOST_SPANS, _LEAST_SPANS = 1024, 8
+#: Copies of the states of a step's spans: before, after, stacked.
+_STATE_COPIES = 3
+#: Temporaries of the delta rule, in values of one block of heads (kernels/delta_rule/chunked.py).
+_DELTA_TEMPORARY_BYTES = 1 << 29
+#: Tokens of the prefix for which memory is set aside in every layer.
+_PREFIX_TOKENS = 4096
+#: Part of the free memory that is left to everything else.
+_RESERVE_SHARE = 0.1
+#: A context below this could hold no document worth labelling.
+_LEAST_CONTEXT = 512
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """Sizes of one open engine."""
+
+    pack_rows: int
+    pack_segments: int
+    step_rows: int
+    step_spans: int
+    largest_request_tokens: int
+
+
+def row_bytes(config: NativeConfig, value_bytes: int) -> int:
+    """Memory that a token takes while its pack is read: residual stream, keys and values of one layer, RoPE tables."""
+    keys_values = 2 * config.kv_heads * config.head_dim if "full" in config.layer_kinds else 0
+    return value_bytes * (config.hidden_size + keys_values) + 4 * config.rotary_dim
+
+
+def state_bytes(config: NativeConfig) -> int:
+    """Memory of one sequence's state in one DeltaNet layer."""
+    delta = config.delta
+    if delta is None:
+        return 0
+    return 4 * (delta.value_heads * delta.key_dim * delta.value_dim + (delta.conv_width - 1) * delta.conv_channels)
+
+
+def step_row_bytes(config: NativeConfig, value_bytes: int) -> int:
+    """Activations of one token within a step, at the widest moment of a layer; an estimate from above."""
+    feed_forward = 3 * max(config.intermediate_size, *_moe_widths(config))
+    query_size = config.query_heads * config.head_dim
+    mixer = [value_bytes * 3 * query_size + 4 * 3 * query_size]
+    if config.delta is not None:
+        delta = config.delta
+        mixer.append(value_bytes * (3 * delta.conv_channels + 3 * delta.value_size) + 4 * 2 * delta.key_size)
+    return 4 * value_bytes * config.hidden_size + max(value_bytes * feed_forward, *mixer)
+
+
+def _moe_widths(config: NativeConfig) -> tuple[int, int]:
+    moe = config.moe
+    return (0, 0) if moe is None else (moe.expert_size * moe.experts_per_token, moe.shared_expert_size)
+
+
+def plan_sizes(
+    config: NativeConfig,
+    facts: ModelFacts,
+    options: EngineOptions,
+    *,
+    free_bytes: int,
+    value_bytes: int,
+    on_gpu: bool,
+    streams: bool,
+) -> Sizes:
+    """Choose the sizes; ``free_bytes`` is what is free once the weights are in place.
+
+    Raises:
+        UsageError: a setting or the context asked for make no sense for this model.
+        EngineCapacityError: the context asked for does not fit the memory.
+    """
+    settings = check_settings(options.settings)
+    step_rows = settings.get("step_tokens", _GPU_STEP_TOKENS if on_gpu else _CPU_STEP_TOKENS)
+    states = state_bytes(config)
+    usable = int(free_bytes * (1 - _RESERVE_SHARE))
+    step_spans = _spans(usable, _STATE_COPIES * states)
+    fixed = (
+        step_rows * step_row_bytes(config, value_bytes)
+        + _STATE_COPIES * step_spans * states
+        + (_DELTA_TEMPORARY_BYTES if states else 0)
+        + _prefix_bytes(config, value_bytes, states)
+    )
+    fits = max(0, usable - fixed) // row_bytes(config, value_bytes)
+    context = _context_tokens(facts, options.context_tokens, fits)
+    wished = _STREAMED_PACK_TOKENS if streams else _GPU_PACK_TOKENS if on_gpu else _CPU_PACK_TOKENS
+    return Sizes(
+        pack_rows=min(settings.get("pack_tokens", wished), max(fits, context)),
+        pack_segments=_spans(usable, states),
+        step_rows=step_rows,
+        step_spans=step_spans,
+        largest_request_tokens=context,
+    )
+
+
+def check_settings(settings: Mapping[str, int]) -> Mapping[str, int]:
+    """``settings``, all of them known and in range. Raises ``UsageError``."""
+    for name, value in settings.items():
+        if name not in SETTINGS:
+            near = difflib.get_close_matches(name, SETTINGS, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"the engine native has no setting {name!r}, it has {', '.join(SETTINGS)}{hint}")
+        least, largest = SETTINGS[name]
+        if not least <= value <= largest:
+            raise UsageError(f"the setting {name} is {value}; it may be {least} to {largest}")
+    return settings
+
+
+def _spans(usable_bytes: int, bytes_each: int) -> int:
+    if not bytes_each:
+        return _MOST_SPANS
+    return max(_LEAST_SPANS, min(_MOST_SPANS, int(usable_bytes * _STATE_SHARE) // bytes_each))
+
+
+def _prefix_bytes(config: NativeConfig, value_bytes: int, states: int) -> int:
+    full_layers = config.layer_kinds.count("full")
+    keys_values = 2 * config.kv_heads * config.head_dim * value_bytes
+    return full_layers * keys_values * _PREFIX_TOKENS + (config.layer_count - full_layers) * states
+
+
+def _context_tokens(facts: ModelFacts, asked: int | None, fits: int) -> int:
+    """The longest request to serve: as asked, else the model's own context, cut to what the memory holds."""
+    if asked is not None and not 1 <= asked <= facts.context_tokens:
+        raise UsageError(
+            f"--context {asked:,}: {facts.name} was trained for {facts.context_tokens:,} tokens; give 1 to that many"
+        )
+    wanted = asked or facts.context_tokens
+    if wanted <= fits:
+        return wanted
+    if asked is not None or fits < _LEAST_CONTEXT:
+        raise EngineCapacityError(
+            f"a context of {wanted:,} tokens does not fit the memory that the weights leave: at most {fits:,} tokens "
+            "do; give a smaller --context or --weights-memory, or free memory"
+        )
+    logger.warning("the context is cut from %d to %d tokens: the memory holds no more", wanted, fits)
+    return fits
