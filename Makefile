@@ -17,14 +17,19 @@ help:
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.base: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Thresher needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: install
+# the demo needs no more than what users install
+demo: $(VENV)/.base
 	@rm -rf $(DEMO_JOB)
 	$(BIN)/thresher classify examples/documents --task examples/task.yaml --model demo --job $(DEMO_JOB)
 	$(BIN)/python examples/accuracy.py $(DEMO_JOB) examples/gold.csv --at-least 0.9
@@ -41,7 +46,11 @@ check: install
 bench: install
 	$(BIN)/python -m benchmarks.pipeline_rate
 	$(BIN)/python -m benchmarks.pipeline_rate --memory
-	$(BIN)/python benchmarks/llamacpp_engine.py --model demo
+	$(BIN)/python -m benchmarks.llamacpp_engine
+	$(BIN)/python -m benchmarks.llamacpp_questions
+	$(BIN)/python -m benchmarks.llamacpp_server
+	$(BIN)/python -m benchmarks.llamacpp_server --case seed --documents 16 --rounds 3
+	$(BIN)/python -m benchmarks.job_shape --documents 40
 	$(BIN)/python -m benchmarks.native_engine
 
 clean:

@@ -1,6 +1,6 @@
 """How close the in-process llama.cpp engine comes to llama.cpp's own prompt processing.
 
-    python benchmarks/llamacpp_engine.py --model demo --out benchmarks/results/llamacpp_engine.json
+    python -m benchmarks.llamacpp_engine [--model demo | hybrid-0.1b | ...]
 
 The floor is one sequence through plain ``llama_decode``, in micro-batches of the best size tried, without any logits
 but the last: what ``llama-bench -p N`` measures. For 200-token documents it is a sequence of 512 tokens, for
@@ -11,25 +11,24 @@ are compared, so that other load on the machine falls on both.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
+from benchmarks.machine import save
+from benchmarks.random_models import SIZES, open_named
 from thresher.answers import AnswerTrie
 from thresher.engines import Engine, EngineOptions, open_engine
 from thresher.engines.llamacpp.binding import open_binding
 from thresher.engines.llamacpp.context import F16, Context, Piece, Shape
 from thresher.engines.llamacpp.loaded_model import LoadedModel
-from thresher.models.model import Model, open_model
-from thresher.models.reference import resolve
+from thresher.models import Model
 from thresher.types import Prompt, QuestionPrompt, Request
 
 LABELS = ("invoice", "contract", "minutes", "letter")
@@ -39,26 +38,32 @@ FLOOR_MICRO_BATCHES = (256, 512, 1024, 2048)
 
 def main() -> None:
     arguments = parse_arguments()
-    model = open_model(resolve(arguments.model))
     options = EngineOptions(threads=arguments.threads, device=arguments.device)
-    with open_engine("llamacpp", model, options) as engine:
-        cases = [run_case(case, model, engine, arguments) for case in make_cases(engine)]
-        report = {**describe(model, engine), "rounds": arguments.rounds, "cases": cases}
-    for case in cases:
-        floor = f"floor {case['floor_tokens_per_second']:>9,.0f} tok/s (micro-batch {case['floor_micro_batch']})"
-        print(f"{case['name']:<28} {case['tokens_per_second']:>9,.0f} tok/s   {floor}   ratio {case['ratio']:.2f}")
-    if arguments.out:
-        arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    with tempfile.TemporaryDirectory() as folder:
+        model = open_named(arguments.model, Path(folder))
+        with open_engine("llamacpp", model, options) as engine:
+            cases = [run_case(case, model, engine, arguments) for case in make_cases(engine)]
+    save(
+        f"llamacpp_engine_{arguments.model}",
+        {
+            "model": model.facts.name,
+            "parameters": model.facts.parameters,
+            "precision": engine.info.precision,
+            "device": engine.info.device,
+            "library": engine.info.version,
+            "rounds": arguments.rounds,
+            "cases": cases,
+        },
+    )
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="demo")
+    parser.add_argument("--model", default="demo", help=f"a model reference, or a random one of {', '.join(SIZES)}")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--device", choices=("cpu", "gpu"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=8192, help="document tokens a case reads in a round")
-    parser.add_argument("--out", type=Path)
     return parser.parse_args()
 
 
@@ -170,30 +175,6 @@ def take_turns(runs: Sequence[Callable[[], None]], rounds: int) -> list[float]:
             run()
             found.append(time.perf_counter() - start)
     return [statistics.median(found) for found in seconds]
-
-
-def describe(model: Model, engine: Engine) -> dict[str, Any]:
-    cpu = next(
-        (line.split(":")[1].strip() for line in _cpu_lines() if line.startswith("model name")), platform.machine()
-    )
-    return {
-        "benchmark": "llamacpp_engine",
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": {
-            "cpu": cpu,
-            "cores": psutil.cpu_count(logical=False),
-            "memory_gib": round(psutil.virtual_memory().total / 2**30),
-        },
-        "device": engine.info.device,
-        "python": platform.python_version(),
-        "library": engine.info.version,
-        "model": {"name": model.facts.name, "parameters": model.facts.parameters, "precision": engine.info.precision},
-    }
-
-
-def _cpu_lines() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
 
 
 if __name__ == "__main__":

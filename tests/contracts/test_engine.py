@@ -11,7 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support import engine_models
-from tests.support.prompts import END_OF_TURN, make_prompt, make_requests, make_text
+from tests.support.prompts import (
+    END_OF_TURN,
+    make_hierarchical_question,
+    make_prompt,
+    make_question,
+    make_requests,
+    make_text,
+)
 from thresher.engines import Engine, EngineOptions, open_engine
 from thresher.errors import EngineError, UsageError
 from thresher.models import Model
@@ -202,6 +209,38 @@ def test_two_questions_over_one_reading(opened: Opened) -> None:
             assert by_label(scores, both, index) == pytest.approx(by_label(expected, single), abs=tolerance)
     longest = batch[-1]
     assert longest.computed_tokens < 1.5 * len(documents[-1])
+
+
+def test_twenty_yes_or_no_questions_cost_one_reading(opened: Opened) -> None:
+    tokenizer = opened.engine.tokenizer
+    names = [f"topic {number * 'very '}odd" for number in range(20)]
+    questions = tuple(make_question(tokenizer, ("yes", "no"), name) for name in names)
+    prompt = Prompt(prefix_tokens=make_prompt(tokenizer, FLAT).prefix_tokens, questions=questions)
+    document = opened.document(12, 1)
+    (first,) = score(opened.engine, make_requests(prompt, [document]))
+    assert len(first.answers) == 20
+    endings = sum(len(question.suffix_tokens) for question in questions)
+    assert first.computed_tokens + first.cached_tokens <= len(prompt.prefix_tokens) + len(document) + endings
+    for question, answer in list(zip(questions, first.answers, strict=True))[::6]:
+        single = Prompt(prefix_tokens=prompt.prefix_tokens, questions=(question,))
+        (alone,) = score(opened.engine, make_requests(single, [document]))
+        expected = pytest.approx(alone.answers[0].probabilities, abs=5 * opened.subject.tolerance)
+        assert answer.probabilities == expected
+
+
+def test_labels_that_follow_a_long_forced_turn(opened: Opened) -> None:
+    """Hierarchical labels with 200 forced tokens each, two questions, in a context that has just room for them."""
+    tree = {f"group {n}": [f"kind {n} {m}" for m in range(4)] for n in range(3)}
+    with opened.subject.open(context_tokens=512) as small:
+        question = make_hierarchical_question(small.tokenizer, tree, 200)
+        prompt = Prompt(prefix_tokens=make_prompt(small.tokenizer, FLAT).prefix_tokens, questions=(question, question))
+        document = opened.document(60, 0)[: 512 - prompt.overhead_tokens()]
+        in_little = score(small, make_requests(prompt, [document, document[:50]]))
+    in_plenty = score(opened.engine, make_requests(prompt, [document, document[:50]]))
+    for first, second in zip(in_little, in_plenty, strict=True):
+        for index in range(2):
+            assert math.fsum(by_label(first, prompt, index).values()) == pytest.approx(1)
+            assert_same(by_label(first, prompt, index), by_label(second, prompt, index), 5 * opened.subject.tolerance)
 
 
 def test_tokens_are_counted(opened: Opened) -> None:

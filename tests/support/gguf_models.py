@@ -16,24 +16,24 @@ _ALL_F32 = 0
 def write_float32_copy(source: Path, target: Path) -> Path:
     """The same model with every tensor dequantized."""
     reader = gguf.GGUFReader(source)
-    writer = _writer_like(reader, target, architecture=_architecture(reader), drop=())
+    writer = writer_like(reader, target, architecture=_architecture(reader), drop=())
     for tensor in reader.tensors:
         values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         writer.add_tensor(tensor.name, np.ascontiguousarray(values, dtype=np.float32))
-    return _finish(writer, target)
+    return finish(writer, target)
 
 
 def write_with_architecture(source: Path, target: Path, architecture: str) -> Path:
     """The same file under another architecture's name."""
     reader = gguf.GGUFReader(source)
-    writer = _writer_like(reader, target, architecture=architecture, drop=())
+    writer = writer_like(reader, target, architecture=architecture, drop=())
     old = _architecture(reader)
     for name, field in reader.fields.items():
         if name.startswith(f"{old}."):
             _add(writer, name.replace(old, architecture, 1), field)
     for tensor in reader.tensors:
         writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
-    return _finish(writer, target)
+    return finish(writer, target)
 
 
 def write_plain_attention_model(
@@ -45,7 +45,7 @@ def write_plain_attention_model(
     """
     reader = gguf.GGUFReader(vocabulary_from)
     old = _architecture(reader)
-    writer = _writer_like(reader, target, architecture="qwen3", drop=(f"{old}.",))
+    writer = writer_like(reader, target, architecture="qwen3", drop=(f"{old}.",))
     hidden, feed_forward, heads, kv_heads, head_size, layers = 64, 128, 4, 2, 16, 2
     writer.add_block_count(layers)
     writer.add_context_length(4096)
@@ -97,14 +97,14 @@ def write_plain_attention_model(
     for name, values in tensors.items():
         if name != without:
             writer.add_tensor(name, values)
-    return _finish(writer, target)
+    return finish(writer, target)
 
 
 def _architecture(reader: gguf.GGUFReader) -> str:
     return str(reader.fields["general.architecture"].contents())
 
 
-def _writer_like(reader: gguf.GGUFReader, target: Path, *, architecture: str, drop: tuple[str, ...]) -> gguf.GGUFWriter:
+def writer_like(reader: gguf.GGUFReader, target: Path, *, architecture: str, drop: tuple[str, ...]) -> gguf.GGUFWriter:
     writer = gguf.GGUFWriter(target, architecture)
     writer.add_file_type(_ALL_F32)
     skipped = ("GGUF.", "general.architecture", _FILE_TYPE, *drop)
@@ -119,7 +119,7 @@ def _add(writer: gguf.GGUFWriter, name: str, field: Any) -> None:
     writer.add_key_value(name, field.contents(), field.types[0], inner)
 
 
-def _finish(writer: gguf.GGUFWriter, target: Path) -> Path:
+def finish(writer: gguf.GGUFWriter, target: Path) -> Path:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

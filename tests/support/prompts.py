@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from thresher.answers import AnswerTrie
 from thresher.models.tokenizer import Tokenizer
@@ -29,6 +29,21 @@ def make_prompt(tokenizer: Tokenizer, *questions: Sequence[str]) -> Prompt:
         prefix_tokens=tuple(prefix),
         questions=tuple(make_question(tokenizer, labels, f"kind {n}") for n, labels in enumerate(questions)),
     )
+
+
+def make_hierarchical_question(
+    tokenizer: Tokenizer, tree: Mapping[str, Sequence[str]], forced_tokens: int
+) -> QuestionPrompt:
+    """Labels below parents: parent, end of turn, a follow-up turn of ``forced_tokens``, child, end of turn."""
+    end = tokenizer.encode_template(END_OF_TURN)
+    labels, sequences = [], []
+    for parent, children in tree.items():
+        turn = tokenizer.encode(f"Which kind of {parent} is it? " + "One of these and nothing else. " * forced_tokens)
+        for child in children:
+            labels.append(f"{parent}/{child}")
+            sequences.append([*tokenizer.encode(parent), *end, *turn[:forced_tokens], *tokenizer.encode(child), *end])
+    suffix = tokenizer.encode_template(AFTER_DOCUMENT)
+    return QuestionPrompt(name="kind", suffix_tokens=tuple(suffix), trie=AnswerTrie(labels, sequences))
 
 
 def make_requests(prompt: Prompt, documents: Sequence[Sequence[int]], first_id: int = 0) -> list[Request]:

@@ -14,11 +14,13 @@ from tests.support import engine_models
 from tests.support.gguf_models import write_plain_attention_model, write_with_architecture
 from tests.support.prompts import make_prompt, make_requests, make_text
 from thresher.engines import Engine, EngineOptions, open_engine
+from thresher.engines.llamacpp import engine as engine_module
 from thresher.engines.llamacpp import sizing
 from thresher.engines.llamacpp.binding import open_binding
 from thresher.engines.llamacpp.context import F16, Context, Shape
-from thresher.engines.llamacpp.engine import LlamaCppEngine
+from thresher.engines.llamacpp.layout import Layout
 from thresher.engines.llamacpp.loaded_model import LoadedModel
+from thresher.engines.llamacpp.planner import Forks, pack_cells
 from thresher.errors import EngineCapacityError, EngineUnavailableError, ModelFormatError, UsageError
 from thresher.models import open_model, resolve
 from thresher.types import Prompt, Request, Scores
@@ -73,13 +75,12 @@ def test_a_pack_without_room_is_read_one_by_one(engine: Engine, monkeypatch: pyt
     requests = make_requests(prompt, [document[:100] for document in documents(engine, 8)])
     before = score(engine, requests)
     tried: list[int] = []
-    cells = LlamaCppEngine._cells
 
-    def too_few(engine: LlamaCppEngine, prompt: Prompt, batch: Sequence[Sequence[int]]) -> int:
-        tried.append(len(batch))
-        return cells(engine, prompt, batch[:1])
+    def too_few(layout: Layout, documents: int, longest: int, forks: Forks) -> int:
+        tried.append(documents)
+        return pack_cells(layout, 1, longest, forks)
 
-    monkeypatch.setattr(LlamaCppEngine, "_cells", too_few)
+    monkeypatch.setattr(engine_module, "pack_cells", too_few)
     monkeypatch.setattr(sizing, "_FIRST_CELLS", 256)
     with open_engine(
         "llamacpp", engine_models.plain(), EngineOptions(settings={"micro_batch": 4096, "documents": 16})

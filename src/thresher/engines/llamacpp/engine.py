@@ -9,13 +9,14 @@ from typing import Self
 
 from thresher.engines.base import EngineInfo
 from thresher.engines.llamacpp.context import DecodeError
+from thresher.engines.llamacpp.layout import Layout, lay_out
 from thresher.engines.llamacpp.loaded_model import LoadedModel
-from thresher.engines.llamacpp.planner import PackLimits, plan_packs
-from thresher.engines.llamacpp.reader import Reading
+from thresher.engines.llamacpp.planner import PackLimits, pack_cells, plan_forks, plan_packs
+from thresher.engines.llamacpp.questions import Reading
 from thresher.engines.llamacpp.session import Session
 from thresher.errors import EngineCapacityError, EngineError
 from thresher.models.tokenizer import Tokenizer
-from thresher.types import Failure, Prompt, Request, Scores
+from thresher.types import Failure, Request, Scores
 
 
 class LlamaCppEngine:
@@ -56,10 +57,10 @@ class LlamaCppEngine:
             else:
                 yield Scores(request_id=request.request_id, failure=failure)
         for group in accepted.values():
-            prompt = group[0].prompt
-            lengths = [len(request.document_tokens) + _ending_tokens(prompt) for request in group]
-            for pack in plan_packs(lengths, self._pack_limits(prompt)):
-                yield from self._score_pack(prompt, [group[index] for index in pack])
+            layout = lay_out(group[0].prompt)
+            lengths = [len(request.document_tokens) + layout.longest_ending for request in group]
+            for pack in plan_packs(lengths, self._pack_limits(layout)):
+                yield from self._score_pack(layout, [group[index] for index in pack])
 
     def _refuse(self, request: Request) -> Failure | None:
         limit = self._info.largest_request_tokens
@@ -71,45 +72,42 @@ class LlamaCppEngine:
             return Failure(status="engine_error", reason="the prompt has neither a document nor a suffix to read")
         return None
 
-    def _pack_limits(self, prompt: Prompt) -> PackLimits:
+    def _pack_limits(self, layout: Layout) -> PackLimits:
         """Fewer documents where sequences are needed for forks of them."""
         spare = self._session.spare_sequences
-        if len(prompt.questions) > 1:
+        if layout.questions:
             spare //= 2
-        if any(len(question.trie.branchings) > 1 for question in prompt.questions):
+        if layout.branchings:
             spare //= 2
         return replace(self._limits, documents=max(1, min(self._limits.documents, spare)))
 
-    def _score_pack(self, prompt: Prompt, requests: Sequence[Request]) -> Iterator[Scores]:
+    def _score_pack(self, layout: Layout, requests: Sequence[Request]) -> Iterator[Scores]:
         """Score together; where anything goes wrong, each alone, so that only those at fault fail."""
         try:
-            prefix_computed, readings = self._read(prompt, requests)
+            prefix_computed, readings = self._read(layout, requests)
         except (DecodeError, EngineCapacityError) as error:
             prefix_computed, readings = 0, [Reading(error=str(error)) for _ in requests]
         if any(reading.error is not None for reading in readings):
             self._session.reset()
             if len(requests) > 1:
                 for request in requests:
-                    yield from self._score_pack(prompt, [request])
+                    yield from self._score_pack(layout, [request])
                 return
         for request, reading in zip(requests, readings, strict=True):
             yield _scores(request, reading, prefix_computed)
             prefix_computed = 0
 
-    def _read(self, prompt: Prompt, requests: Sequence[Request]) -> tuple[int, list[Reading]]:
+    def _read(self, layout: Layout, requests: Sequence[Request]) -> tuple[int, list[Reading]]:
         documents = [request.document_tokens for request in requests]
+        count, longest = len(documents), max(map(len, documents))
+        session = self._session
+        forks = plan_forks(layout, count, longest, sequences=session.spare_sequences, cells=session.largest_cells)
         try:
-            reader = self._session.reader(self._cells(prompt, documents))
-            return reader.hold_prefix(prompt), reader.read(prompt, documents)
+            reader = session.reader(pack_cells(layout, count, longest, forks))
+            return reader.hold_prefix(layout.prompt), reader.read(layout, documents, forks)
         except BaseException:  # also an interrupt: the sequences are in an unknown state
-            self._session.reset()
+            session.reset()
             raise
-
-    def _cells(self, prompt: Prompt, documents: Sequence[Sequence[int]]) -> int:
-        """Tokens held at the worst moment of a pack: padded documents, their endings, all forks with an answer each."""
-        longest_answer = max(question.trie.longest_answer_tokens for question in prompt.questions)
-        longest = max(map(len, documents)) + _ending_tokens(prompt)
-        return len(prompt.prefix_tokens) + len(documents) * longest + self._session.spare_sequences * longest_answer
 
     def close(self) -> None:
         """Free the model. Safe to call twice."""
@@ -127,11 +125,6 @@ class LlamaCppEngine:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _ending_tokens(prompt: Prompt) -> int:
-    """Tokens after the document in the first pass: the longest suffix and the start that all its answers share."""
-    return max(len(q.suffix_tokens) + len(q.trie.root_path or ()) for q in prompt.questions)
 
 
 def _scores(request: Request, reading: Reading, prefix_computed: int) -> Scores:

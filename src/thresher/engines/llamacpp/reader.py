@@ -1,226 +1,96 @@
-"""Reads packs of documents behind one shared prefix and takes the answers off the logits.
+"""Reads packs of documents behind one shared prefix and puts the questions to them.
 
-Sequence 0 holds the prefix for as long as the prompt stays the same; the other sequences are forks of it. Nothing
-is ever cut off a sequence, because recurrent state cannot go back: what is continued more than once is forked.
+Sequence 0 holds the prefix for as long as the prompt stays the same; documents are forks of it, and where there are
+several questions, they are asked of forks of the documents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from thresher.answers import Answer, AnswerWalk, Path
-from thresher.engines.llamacpp.context import Context, Logits, Piece
-from thresher.engines.llamacpp.planner import plan_chunks
-from thresher.types import Prompt, QuestionPrompt
-
-Tokens = npt.NDArray[np.int32]
-PREFIX_SEQUENCE = 0
-
-
-@dataclass(slots=True)
-class Reading:
-    """What became of one document: an answer per question, or an error."""
-
-    answers: list[Answer] = field(default_factory=list)
-    error: str | None = None
-    decoded_tokens: int = 0  # padding not counted
-
-
-@dataclass(slots=True)
-class Tail:
-    """Tokens to append to ``sequence``, which is ``start`` tokens long, and the offsets whose logits are wanted."""
-
-    sequence: int
-    start: int
-    tokens: Tokens
-    outputs: tuple[int, ...] = ()
-
-    @property
-    def end(self) -> int:
-        """Length of the sequence after this."""
-        return self.start + len(self.tokens)
-
-
-@dataclass(slots=True)
-class Asked:
-    """One question put to one document, whose sequence ends where the first branching of the answers is."""
-
-    reading: Reading
-    walk: AnswerWalk
-    sequence: int
-    end: int
+from thresher.engines.llamacpp.context import Context
+from thresher.engines.llamacpp.layout import Layout
+from thresher.engines.llamacpp.planner import Forks
+from thresher.engines.llamacpp.questions import Asked, Reading, answer
+from thresher.engines.llamacpp.sequences import PREFIX_SEQUENCE, Sequences, Tail, Tokens
+from thresher.types import Prompt
 
 
 class Reader:
     """Decodes with one :class:`Context`. After an exception it must be ``reset``."""
 
     def __init__(self, context: Context, *, keeps_state: bool) -> None:
-        self._context = context
-        self._keeps_state = keeps_state
-        self._forget()
-
-    def _forget(self, *, overwrite: bool = False) -> None:
-        self._context.clear(overwrite=overwrite)
+        self._sequences = Sequences(context, keeps_state=keeps_state)
         self._prompt: Prompt | None = None
-        self._free = list(range(self._context.shape.sequences - 1, PREFIX_SEQUENCE, -1))
 
     def reset(self) -> None:
         """Forget everything, also the prefix, and leave no trace of it in the memory."""
-        self._forget(overwrite=True)
+        self._prompt = None
+        self._sequences.clear(overwrite=True)
 
     def hold_prefix(self, prompt: Prompt) -> int:
         """Make sequence 0 the prefix of ``prompt``. Returns the tokens decoded: 0 when it was there already."""
         if self._prompt is prompt:
             return 0
-        self._forget()
-        tokens = np.array(prompt.prefix_tokens, dtype=np.int32)
-        self._append([Tail(PREFIX_SEQUENCE, 0, tokens)])
+        self._prompt = None
+        self._sequences.clear()
+        if prompt.prefix_tokens:
+            self._sequences.append([Tail(PREFIX_SEQUENCE, 0, np.array(prompt.prefix_tokens, dtype=np.int32))])
         self._prompt = prompt
-        return len(tokens)
+        return len(prompt.prefix_tokens)
 
-    def read(self, prompt: Prompt, documents: Sequence[Sequence[int]]) -> list[Reading]:
-        """Put every question of ``prompt``, whose prefix must be held, to each of ``documents``.
+    def read(self, layout: Layout, documents: Sequence[Sequence[int]], forks: Forks) -> list[Reading]:
+        """Put every question of the prompt whose prefix is held to each of ``documents``.
 
         Raises ``DecodeError``. Logits that are not numbers become the error of the reading they belong to.
         """
         readings = [Reading() for _ in documents]
         texts = [np.array(document, dtype=np.int32) for document in documents]
-        start = len(prompt.prefix_tokens)
-        sequences = self._fork([PREFIX_SEQUENCE] * len(texts))
-        if len(prompt.questions) == 1:
-            leads = [Tail(sequence, start, text) for sequence, text in zip(sequences, texts, strict=True)]
-            self._ask(prompt.questions[0], readings, leads)
+        sequences = self._sequences.fork([PREFIX_SEQUENCE] * len(texts))
+        if layout.questions:
+            self._ask_forks(layout, forks, readings, sequences, texts)
         else:
-            self._read_many(prompt.questions, readings, sequences, start, texts)
-        self._drop(sequences)
+            start = len(layout.prompt.prefix_tokens)
+            (question,), (ending,) = layout.prompt.questions, layout.endings
+            asked = [
+                Asked(question, reading, Tail(sequence, start, _join(text, ending)))
+                for reading, sequence, text in zip(readings, sequences, texts, strict=True)
+            ]
+            answer(self._sequences, asked, forks.branches)
+        self._sequences.drop(sequences)
         return readings
 
-    def _read_many(
+    def _ask_forks(
         self,
-        questions: Iterable[QuestionPrompt],
+        layout: Layout,
+        forks: Forks,
         readings: Sequence[Reading],
         sequences: Sequence[int],
-        start: int,
         texts: Sequence[Tokens],
     ) -> None:
-        """Read the documents once, then ask each question of forks of them."""
-        documents = [Tail(sequence, start, text) for sequence, text in zip(sequences, texts, strict=True)]
-        self._append(documents)
-        for reading, document in zip(readings, documents, strict=True):
-            reading.decoded_tokens += len(document.tokens)
-        nothing = np.empty(0, dtype=np.int32)
-        for question in questions:
-            forks = self._fork(sequences)
-            leads = [Tail(fork, document.end, nothing) for fork, document in zip(forks, documents, strict=True)]
-            self._ask(question, readings, leads)
-            self._drop(forks)
-
-    def _ask(self, question: QuestionPrompt, readings: Sequence[Reading], leads: Sequence[Tail]) -> None:
-        """Append each lead, the question's suffix and the start all answers share; then follow the trie."""
-        trie = question.trie
-        root = trie.root_path or ()
-        ending = np.array([*question.suffix_tokens, *root], dtype=np.int32)
-        tails: list[Tail] = []
-        for lead in leads:
-            tokens = np.concatenate([lead.tokens, ending])
-            last = len(tokens) - 1
-            tails.append(Tail(lead.sequence, lead.start, tokens, tuple(sorted({last - len(root), last}))))
-        decided_at_root = len(trie.branchings) <= 1
-        rows = self._append(tails, may_pad=decided_at_root)
-        asked = [
-            Asked(reading, AnswerWalk(trie), tail.sequence, tail.end)
-            for reading, tail in zip(readings, tails, strict=True)
+        """Read the documents once, then put all questions to forks of them, as many at a time as there may be."""
+        start = len(layout.prompt.prefix_tokens)
+        leads = [
+            Tail(sequence, start, _join(text, layout.endings[0])[: len(text) + layout.shared])
+            for sequence, text in zip(sequences, texts, strict=True)
         ]
-        for one, tail, logits in zip(asked, tails, rows, strict=True):
-            one.reading.decoded_tokens += len(tail.tokens)
-            _observe_root(one, question, logits)
-        self._follow(question, asked)
-        for one in asked:
-            if one.reading.error is None:
-                one.reading.answers.append(one.walk.answer())
-
-    def _follow(self, question: QuestionPrompt, asked: Sequence[Asked]) -> None:
-        """Look at deeper branchings for as long as a walk wants one."""
-        skip = len(question.trie.root_path or ())
-        while wanted := [(one, path) for one in asked if one.reading.error is None for path in one.walk.wanted()]:
-            for group in self._group(wanted):
-                forks = self._fork([one.sequence for one, _ in group])
-                tails = [
-                    Tail(fork, one.end, np.array(path[skip:], dtype=np.int32), (len(path) - skip - 1,))
-                    for fork, (one, path) in zip(forks, group, strict=True)
-                ]
-                for (one, path), logits in zip(group, self._append(tails), strict=True):
-                    one.reading.decoded_tokens += len(path) - skip
-                    _observe(one, question, path, logits[-1])
-                self._drop(forks)
-
-    def _group(self, wanted: list[tuple[Asked, Path]]) -> Iterator[list[tuple[Asked, Path]]]:
-        """Paths of one length, as many as there are free sequences."""
-        size = len(self._free)
-        for _, same in groupby(sorted(wanted, key=lambda item: len(item[1])), key=lambda item: len(item[1])):
-            members = list(same)
-            yield from (members[first : first + size] for first in range(0, len(members), size))
-
-    def _append(self, tails: Sequence[Tail], *, may_pad: bool = False) -> list[Logits]:
-        """Decode ``tails``; per tail the wanted rows, float32 [rows, vocabulary].
-
-        ``may_pad``: the sequences may get more tokens than asked, behind all that count.
-        """
-        pad = may_pad and self._keeps_state
-        rows: list[list[Logits]] = [[] for _ in tails]
-        longest = max(len(tail.tokens) for tail in tails)
-        for chunk in plan_chunks(longest, len(tails), self._context.shape.micro_batch):
-            pieces = {index: _piece(tail, chunk, pad=pad) for index, tail in enumerate(tails)}
-            pieces = {index: piece for index, piece in pieces.items() if len(piece.tokens)}
-            logits = iter(self._context.decode(list(pieces.values())))
-            for index, piece in pieces.items():
-                rows[index].extend(next(logits) for _ in piece.outputs)
-        return [np.stack(found) if found else np.empty((0, 0), dtype=np.float32) for found in rows]
-
-    def _fork(self, sources: Sequence[int]) -> list[int]:
-        forks = [self._free.pop() for _ in sources]
-        for source, fork in zip(sources, forks, strict=True):
-            self._context.fork(source, fork)
-        return forks
-
-    def _drop(self, sequences: Sequence[int]) -> None:
-        for sequence in reversed(sequences):
-            self._context.drop(sequence)
-            self._free.append(sequence)
+        self._sequences.append(leads)
+        for reading, lead in zip(readings, leads, strict=True):
+            reading.decoded_tokens += len(lead.tokens)
+        pairs = [(document, question) for document in range(len(texts)) for question in range(layout.questions)]
+        for first in range(0, len(pairs), forks.questions):
+            group = pairs[first : first + forks.questions]
+            forked = self._sequences.fork(sequences[document] for document, _ in group)
+            asked = []
+            for (document, question), fork in zip(group, forked, strict=True):
+                rest = _join(texts[document], layout.endings[question])[len(leads[document].tokens) :]
+                tail = Tail(fork, leads[document].end, rest)
+                asked.append(Asked(layout.prompt.questions[question], readings[document], tail))
+            answer(self._sequences, asked, forks.branches)
+            self._sequences.drop(forked)
 
 
-def _piece(tail: Tail, chunk: range, *, pad: bool) -> Piece:
-    tokens = tail.tokens[chunk.start : chunk.stop]
-    if pad and len(tokens) < len(chunk):
-        tokens = np.concatenate([tokens, np.full(len(chunk) - len(tokens), tail.tokens[-1], dtype=np.int32)])
-    outputs = tuple(offset - chunk.start for offset in tail.outputs if offset in chunk)
-    return Piece(tail.sequence, tail.start + chunk.start, tokens, outputs)
-
-
-def _observe_root(asked: Asked, question: QuestionPrompt, logits: Logits) -> None:
-    """``logits``: at the end of the suffix, and at the first branching if that is elsewhere."""
-    mass = _mass(logits[0], question.trie.first_tokens)
-    if np.isfinite(mass):
-        asked.walk.observe_label_mass(mass)
-    else:
-        asked.reading.error = "the model gave logits that are not numbers"
-    if question.trie.root_path is not None:
-        _observe(asked, question, question.trie.root_path, logits[-1])
-
-
-def _observe(asked: Asked, question: QuestionPrompt, path: Path, row: npt.NDArray[np.float32]) -> None:
-    try:
-        asked.walk.observe(path, row[list(question.trie.branchings[path].tokens)].tolist())
-    except ValueError as error:
-        asked.reading.error = str(error)
-
-
-def _mass(row: npt.NDArray[np.float32], tokens: tuple[int, ...]) -> float:
-    """Probability of ``tokens`` under the softmax over the whole ``row``, in double precision."""
-    weights = np.exp(row.astype(np.float64) - float(row.max()))
-    return float(weights[list(tokens)].sum() / weights.sum())
+def _join(text: Tokens, ending: tuple[int, ...]) -> Tokens:
+    return np.concatenate([text, np.array(ending, dtype=np.int32)])

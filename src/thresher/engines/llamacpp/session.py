@@ -20,7 +20,7 @@ class Session:
         self._binding = binding
         self._model = model
         self._shape = smallest
-        self._largest_cells = largest_cells
+        self.largest_cells = largest_cells
         self._context: Context | None = None
         self._reader: Reader | None = None
 
@@ -39,7 +39,7 @@ class Session:
         return self._grow(cells)
 
     def _grow(self, cells: int) -> Reader:
-        wanted = max(cells, min(2 * self._shape.cells, self._largest_cells)) if self._context else cells
+        wanted = max(cells, min(2 * self._shape.cells, self.largest_cells)) if self._context else cells
         shape = replace(self._shape, cells=max(self._shape.cells, -(-wanted // CELL_STEP) * CELL_STEP))
         self.close()
         logger.debug("making a context of %d tokens and %d sequences", shape.cells, shape.sequences)
