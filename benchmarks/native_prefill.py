@@ -36,7 +36,7 @@ _PROFILED_DOCUMENTS = 16
 
 def main() -> None:
     arguments = _parse()
-    device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = torch.device(arguments.device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
     kernel_errors = checks.check_kernels(device)
     for precision in arguments.precision:
         errors = kernel_errors | checks.check_model(device, precision)

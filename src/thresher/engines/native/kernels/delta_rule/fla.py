@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 from functools import lru_cache
 
 import torch
@@ -10,13 +10,19 @@ import torch
 from thresher.engines.native.kernels.delta_rule.contract import DeltaRuleInputs
 from thresher.engines.native.kernels.sequences import places
 
+#: From here on value heads may be more than key heads.
+_LEAST_VERSION = (0, 6)
 _CHUNK = 64
 _KEPT = 64
 
 
 def can_run() -> bool:
-    """Whether the package is installed; it is not imported, because that takes seconds."""
-    return importlib.util.find_spec("fla") is not None
+    """Whether a package new enough is installed; it is not imported, because that takes seconds."""
+    try:
+        major, minor = importlib.metadata.version("fla-core").split(".")[:2]
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return (int(major), int(minor)) >= _LEAST_VERSION
 
 
 def run(inputs: DeltaRuleInputs) -> tuple[torch.Tensor, torch.Tensor]:
