@@ -10,7 +10,7 @@ import torch
 from thresher.engines.native.kernels.delta_rule.contract import DeltaRuleInputs
 from thresher.engines.native.kernels.sequences import places
 
-#: From here on value heads may be more than key heads.
+#: Older ones may not take more value heads than key heads.
 _LEAST_VERSION = (0, 6)
 _CHUNK = 64
 _KEPT = 64
