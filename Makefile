@@ -35,7 +35,7 @@ demo: $(VENV)/.base
 	$(BIN)/python examples/accuracy.py $(DEMO_JOB) examples/gold.csv --at-least 0.9
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8
 
 check: install
 	$(BIN)/ruff format --check .
