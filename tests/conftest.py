@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# Triton reads this once, when it is first imported: without a GPU its kernels are run by its interpreter.
+if not Path("/dev/nvidiactl").exists():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED_DATA = PROJECT.parent / "shared" / "data"
 #: The model that tests use: the shipped one, unless another is to be tried.

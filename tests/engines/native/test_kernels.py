@@ -122,7 +122,9 @@ def test_attention_equals_one_softmax(kernel: object, prefix: int, documents: li
     if prefix:
         pieces.append(Piece(0, rows, True, 0, prefix, False))
     found = kernel.attend(queries, pieces, pack, held)  # type: ignore[attr-defined]
-    torch.testing.assert_close(found, plain_attention(queries, pieces, pack, held), rtol=1e-4, atol=1e-5)
+    # scores of a hundred and more are rounded at their seventh digit, and exp makes that relative
+    tolerance = 1e-5 if scale == 1 else 1e-4
+    torch.testing.assert_close(found, plain_attention(queries, pieces, pack, held), rtol=1e-4, atol=tolerance)
 
 
 def test_what_a_cpu_gets() -> None:

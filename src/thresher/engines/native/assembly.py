@@ -22,6 +22,7 @@ from thresher.engines.native.streaming import LayerStore, layer_formats
 from thresher.engines.native.tables import EMBEDDING, Table, head_name
 from thresher.engines.native.weights import WeightSource, open_weights
 from thresher.errors import EngineCapacityError, EngineUnavailableError, ModelFormatError, UsageError
+from thresher.models.facts import ModelFacts
 from thresher.models.model import Model
 from thresher.models.tokenizer import Tokenizer
 
@@ -29,6 +30,8 @@ _PACKS_PER_CALL = 4
 _DOCUMENTS_PER_CALL = 512
 #: The residual stream of a pack stays on the card up to this share of its free memory, else it waits in host memory.
 _RESIDUAL_SHARE = 0.25
+#: The embedding goes to the device too as long as no more than this share of its free memory is then taken.
+_TABLES_SHARE = 0.7
 _GIB = 1 << 30
 
 
@@ -60,27 +63,28 @@ def open_native(model: Model, options: EngineOptions) -> NativeEngine:
     choice = choose_precision(options.precision, capability, model.facts.quantization)
     source = open_weights(model)
     try:
-        return _assemble(model, tokenizer, source, choice, device, options)
+        return assemble(model.facts, tokenizer, source, choice, device, options)
     except BaseException:
         source.close()
         raise
 
 
-def _assemble(
-    model: Model,
+def assemble(
+    facts: ModelFacts,
     tokenizer: Tokenizer,
     source: WeightSource,
     choice: PrecisionChoice,
     device: torch.device,
     options: EngineOptions,
 ) -> NativeEngine:
+    """An engine over ``source``, which it closes when it is closed; raises as :func:`open_native`."""
     config, dtype = source.config, activation_dtype(choice.precision)
     blocks = [form.block_bytes for form in layer_formats(config, choice.precision)]
     placement = _place(source, blocks, device, dtype, options.weights_memory_bytes)
-    free = _free_after_weights(model, placement, device)
+    free = _free_after_weights(facts, placement, device)
     sizes = plan_sizes(
         config,
-        model.facts,
+        facts,
         options,
         free_bytes=free,
         value_bytes=dtype.itemsize,
@@ -102,15 +106,15 @@ def _assemble(
         store.close()
         source.close()
 
-    info = _info(model, device, sizes, choice, _notices(choice, placement, config.layer_count))
+    info = _info(facts, device, sizes, choice, _notices(choice, placement, config.layer_count))
     return NativeEngine(reader, tokenizer, info, sizes, close)
 
 
-def _free_after_weights(model: Model, placement: _Placement, device: torch.device) -> int:
+def _free_after_weights(facts: ModelFacts, placement: _Placement, device: torch.device) -> int:
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
     if free <= placement.device_bytes:
         raise EngineCapacityError(
-            f"the weights of {model.facts.name} take {placement.device_bytes / _GIB:.2f} GiB in the compute format, "
+            f"the weights of {facts.name} take {placement.device_bytes / _GIB:.2f} GiB in the compute format, "
             f"and {free / _GIB:.2f} GiB are free; give --weights-memory or a smaller --precision, or free memory"
         )
     return free - placement.device_bytes
@@ -129,8 +133,8 @@ def _place(
 ) -> _Placement:
     """Layers first, then the head, as far as ``limit`` bytes on the device reach.
 
-    The embedding is looked up in host memory. On a CPU a limit holds for host memory too: then tables and streamed
-    layers stay in their files.
+    The embedding is looked up in host memory where the device has no room to spare. On a CPU a limit
+    holds for host memory too: then tables and streamed layers stay in their files.
     """
     config = source.config
     resident = resident_layers(blocks, limit)
@@ -149,14 +153,16 @@ def _place(
             embedding=host if limit is None else None,
             device_bytes=on_device + tied_or_none,
         )
+    free = torch.cuda.mem_get_info(device)[0]
+    embedding_fits = limit is None and on_device + table <= _TABLES_SHARE * free
     streamed = sum(block for layer, block in enumerate(blocks) if layer not in resident)
     free_on_host = available_bytes()
     return _Placement(
         resident=resident,
         layers_on_host=streamed + 2 * table < free_on_host,
         head=device if head_fits else host if 2 * table < free_on_host else None,
-        embedding=host if 2 * table < free_on_host else None,
-        device_bytes=on_device,
+        embedding=device if embedding_fits else host if 2 * table < free_on_host else None,
+        device_bytes=on_device + (table if embedding_fits and not config.tied_embeddings else 0),
     )
 
 
@@ -200,13 +206,13 @@ def _notices(choice: PrecisionChoice, placement: _Placement, layers: int) -> tup
 
 
 def _info(
-    model: Model, device: torch.device, sizes: Sizes, choice: PrecisionChoice, notices: tuple[str, ...]
+    facts: ModelFacts, device: torch.device, sizes: Sizes, choice: PrecisionChoice, notices: tuple[str, ...]
 ) -> EngineInfo:
     on_gpu = device.type == "cuda"
     return EngineInfo(
         engine="native",
-        model=model.facts.name,
-        model_fingerprint=model.facts.fingerprint,
+        model=facts.name,
+        model_fingerprint=facts.fingerprint,
         precision=choice.precision,
         version=f"torch {torch.__version__}",
         device=torch.cuda.get_device_name(device) if on_gpu else f"cpu, {torch.get_num_threads()} threads",

@@ -7,6 +7,7 @@ wanted rows only.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -50,19 +51,26 @@ class ForwardPass:
     @torch.inference_mode()
     def run(self, pack: Pack, held: HeldPrefix | None) -> torch.Tensor:
         """The residual stream after the last layer at ``pack.outputs``, [outputs, hidden] on the device."""
-        hidden, _ = self._run(pack, held, hold=False)
+        with self._current_device():
+            hidden, _ = self._run(pack, held, hold=False)
         return hidden
 
     @torch.inference_mode()
     def hold(self, pack: Pack) -> HeldPrefix:
         """Read a prefix, a pack of one segment, and keep what packs behind it need."""
-        _, layers = self._run(pack, None, hold=True)
+        with self._current_device():
+            _, layers = self._run(pack, None, hold=True)
         return HeldPrefix(tuple(layers))
+
+    def _current_device(self) -> AbstractContextManager[object]:
+        """Triton launches on the current device, whatever the tensors' is."""
+        return torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
 
     def _run(self, pack: Pack, held: HeldPrefix | None, *, hold: bool) -> tuple[torch.Tensor, list[HeldLayer]]:
         x = self._embedding.rows(pack.tokens).to(self._dtype).to(self._residual_device)
         tables = rotary_tables(pack.positions, self._config.rotary_dim, self._config.rope_theta, self._device)
         views = step_views(pack, *tables)
+        waits_elsewhere = x.device.type != self._device.type
         kept: list[HeldLayer] = []
         found: list[torch.Tensor] = []
         for index, layer in enumerate(self._store.visit()):
@@ -72,8 +80,8 @@ class ForwardPass:
                 out = layer(x[view.start : view.stop].to(self._device), view, memory, pruned=pruned)
                 if pruned:
                     found.append(out)
-                else:
-                    x[view.start : view.stop] = out
+                elif waits_elsewhere:
+                    x[view.start : view.stop] = out  # else the layer wrote over it
             if hold:
                 kept.append(memory.after(0))
             del memory

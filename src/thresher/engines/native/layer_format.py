@@ -50,7 +50,7 @@ class LayerFormat:
         self._layer = layer
         self._precision = precision
         shapes = layer_shapes(config, layer)
-        self._linears = self._empty_linears(shapes)
+        self.linears = self._empty_linears(shapes)
         self._vectors = {name: shape for name, shape in shapes.items() if _is_vector(name, shape)}
         self._entries: dict[str, _Entry] = {}
         self.block_bytes = self._place()
@@ -71,7 +71,7 @@ class LayerFormat:
 
     def _place(self) -> int:
         end = 0
-        stored = {f"{name}/{part}": t for name, linear in self._linears.items() for part, t in linear.tensors().items()}
+        stored = {f"{name}/{part}": t for name, linear in self.linears.items() for part, t in linear.tensors().items()}
         vectors = {name: torch.empty(shape, device="meta") for name, shape in self._vectors.items()}
         for name, tensor in {**stored, **vectors}.items():
             offset = -(-end // _ALIGNMENT) * _ALIGNMENT
@@ -91,7 +91,7 @@ class LayerFormat:
     def fill(self, block: torch.Tensor, source: WeightSource, device: torch.device) -> None:
         """Load the layer from ``source`` into ``block``, uint8 [block_bytes] on any device; converted on ``device``."""
         views = self._views(block)
-        for name, linear in self._linears.items():
+        for name, linear in self.linears.items():
             made = make_linear(self._weight(source, name, device), linear.precision, device)
             for part, tensor in made.tensors().items():
                 views[f"{name}/{part}"].copy_(tensor)
@@ -114,7 +114,7 @@ class LayerFormat:
         views = self._views(block)
         linears = {
             name: linear.with_tensors({part: views[f"{name}/{part}"] for part in linear.tensors()})
-            for name, linear in self._linears.items()
+            for name, linear in self.linears.items()
         }
         vectors = {name: views[name] for name in self._vectors}
         offset = self._config.norm_offset

@@ -8,11 +8,13 @@ import torch
 
 from thresher.engines.native.config import NativeConfig
 from thresher.engines.native.kernels.attention import AttentionKernel, KeysValues
+from thresher.engines.native.kernels.gate import sigmoid_gate
+from thresher.engines.native.kernels.norm import Normed
+from thresher.engines.native.kernels.rotate import norm_rotate
+from thresher.engines.native.kernels.rows import Rows, activation
 from thresher.engines.native.layers.memory import AttentionMemory, HeldLayer, Memory
-from thresher.engines.native.layers.norm import rms_norm
 from thresher.engines.native.layers.parts import Parts
-from thresher.engines.native.layers.rope import rotate
-from thresher.engines.native.linear import Activation
+from thresher.engines.native.linear import Activation, Linear
 from thresher.engines.native.step_view import StepView
 
 
@@ -28,33 +30,48 @@ class Attention:
         """See :class:`~thresher.engines.native.layers.mixer.Mixer`."""
         return AttentionMemory(self._config, rows, dtype, device, cast(KeysValues | None, held))
 
-    def __call__(self, h: torch.Tensor, view: StepView, memory: Memory, *, pruned: bool) -> torch.Tensor:
+    @property
+    def reads(self) -> Linear:
+        """See :class:`~thresher.engines.native.layers.mixer.Mixer`."""
+        return self._parts.linear("self_attn.k_proj")
+
+    def __call__(self, h: Normed, view: StepView, memory: Memory, *, pruned: bool) -> torch.Tensor:
         """See :class:`~thresher.engines.native.layers.mixer.Mixer`; keys and values are made of all rows."""
         memory = cast(AttentionMemory, memory)
         config, parts = self._config, self._parts
-        quantize = parts.linear("self_attn.k_proj").quantize_activation
-        h_all = quantize(h)
+        h_all = h.activation(self.reads)
         keys = parts.linear("self_attn.k_proj")(h_all).view(-1, config.kv_heads, config.head_dim)
-        keys = rms_norm(keys, parts.norm("self_attn.k_norm"), config.rms_norm_eps)
-        memory.pack.keys[view.start : view.stop] = rotate(keys, view.cos, view.sin)
+        self._rotate("self_attn.k_norm", keys, view.cos, view.sin, memory.pack.keys[view.start : view.stop])
         values = parts.linear("self_attn.v_proj")(h_all)
         memory.pack.values[view.start : view.stop] = values.view(-1, config.kv_heads, config.head_dim)
         if pruned and not len(view.wanted_rows):
-            return h.new_empty(0, h.shape[1])  # no view, which would keep all of h
-        queries, gate = self._queries(quantize(h[view.wanted_rows]) if pruned else h_all)
+            return h.total.new_empty(0, h.total.shape[1])  # no view, which would keep all of h
+        h_wanted = self.reads.quantize_activation(h.plain_rows(view.wanted_rows)) if pruned else h_all
         cos, sin = (view.cos[view.wanted_rows], view.sin[view.wanted_rows]) if pruned else (view.cos, view.sin)
-        pieces = view.wanted_pieces if pruned else view.pieces
-        out = self._kernel(rotate(queries, cos, sin), pieces, memory.pack, memory.held)
-        if gate is not None:
-            out = out * torch.sigmoid(gate)
-        return parts.linear("self_attn.o_proj")(out.reshape(len(out), -1))
+        queries, gate = self._queries(h_wanted, cos, sin)
+        out = self._kernel(queries, view.wanted_pieces if pruned else view.pieces, memory.pack, memory.held)
+        return self._output(out, gate)
 
-    def _queries(self, h: Activation) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Normed queries and, where the model has one, their gate; both [rows, query_heads, head_dim]."""
+    def _queries(self, h: Activation, cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Queries ready for attention and, where the model has one, their gate; both [rows, query_heads, head_dim]."""
         config = self._config
-        projected = self._parts.linear("self_attn.q_proj")(h)
-        gate = None
-        if config.output_gate:
-            projected, gate = projected.view(-1, config.query_heads, 2 * config.head_dim).chunk(2, dim=-1)
-        queries = projected.reshape(-1, config.query_heads, config.head_dim)
-        return rms_norm(queries, self._parts.norm("self_attn.q_norm"), config.rms_norm_eps), gate
+        projected = self._parts.linear("self_attn.q_proj")(h).view(len(h.values), config.query_heads, -1)
+        gate = projected[..., config.head_dim :] if config.output_gate else None
+        queries = torch.empty(
+            len(projected), config.query_heads, config.head_dim, dtype=projected.dtype, device=projected.device
+        )
+        self._rotate("self_attn.q_norm", projected[..., : config.head_dim], cos, sin, queries)
+        return queries, gate
+
+    def _rotate(self, norm: str, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, out: torch.Tensor) -> None:
+        norm_rotate(x, self._parts.norm(norm), self._config.rms_norm_eps, cos, sin, out)
+
+    def _output(self, out: torch.Tensor, gate: torch.Tensor | None) -> torch.Tensor:
+        linear = self._parts.linear("self_attn.o_proj")
+        if gate is None:
+            return linear(out.reshape(len(out), -1))
+
+        def gated(quantize: bool) -> Rows:
+            return sigmoid_gate(out, gate, quantize=quantize)
+
+        return linear(activation(linear, gated, out.dtype))

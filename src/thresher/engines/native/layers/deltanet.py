@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 
 from thresher.engines.native.config import DeltaConfig, NativeConfig
+from thresher.engines.native.kernels.conv import causal_conv
 from thresher.engines.native.kernels.delta_rule import DeltaRuleInputs, DeltaRuleKernel
-from thresher.engines.native.layers.conv import causal_conv
+from thresher.engines.native.kernels.gated_norm import gated_norm
+from thresher.engines.native.kernels.norm import Normed
+from thresher.engines.native.kernels.rows import activation
 from thresher.engines.native.layers.memory import DeltaMemory, DeltaState, HeldLayer, Memory
-from thresher.engines.native.layers.norm import l2_norm, rms_norm
 from thresher.engines.native.layers.parts import Parts
-from thresher.engines.native.linear import Activation
+from thresher.engines.native.linear import Activation, Linear
 from thresher.engines.native.step_view import StepView
 
 
@@ -36,41 +38,56 @@ class DeltaNet:
         """See :class:`~thresher.engines.native.layers.mixer.Mixer`."""
         return DeltaMemory(self._delta, dtype, device, cast(DeltaState | None, held))
 
-    def __call__(self, h: torch.Tensor, view: StepView, memory: Memory, *, pruned: bool) -> torch.Tensor:
+    @property
+    def reads(self) -> Linear:
+        """See :class:`~thresher.engines.native.layers.mixer.Mixer`."""
+        return self._parts.linear("linear_attn.in_proj_qkv")
+
+    def __call__(self, h: Normed, view: StepView, memory: Memory, *, pruned: bool) -> torch.Tensor:
         """See :class:`~thresher.engines.native.layers.mixer.Mixer`; the state takes all rows."""
         memory = cast(DeltaMemory, memory)
-        delta, parts = self._delta, self._parts
-        quantize = parts.linear("linear_attn.in_proj_qkv").quantize_activation
-        h_all = quantize(h)
+        h_all = h.activation(self.reads)
         lengths = [span.length for span in view.spans]
         before = memory.before(view.sources)
-        projected = parts.linear("linear_attn.in_proj_qkv")(h_all)
-        mixed, tails = causal_conv(
-            projected, parts.vector("linear_attn.conv1d.weight").squeeze(1), before.tail, lengths
+        mixed = causal_conv(
+            self.reads(h_all),
+            self._parts.vector("linear_attn.conv1d.weight").squeeze(1),
+            before.tail,
+            lengths,
+            key_heads=self._delta.key_heads,
+            key_dim=self._delta.key_dim,
         )
-        del projected
-        rates = torch.sigmoid(parts.linear("linear_attn.in_proj_b")(h).float())
-        steps = F.softplus(parts.linear("linear_attn.in_proj_a")(h).float() + parts.vector("linear_attn.dt_bias"))
-        queries, keys, values = mixed.split([delta.key_size, delta.key_size, delta.value_size], dim=-1)  # type: ignore[no-untyped-call]
+        log_decays, rates = self._gates(h.plain_rows())
         out, states = self._kernel(
             DeltaRuleInputs(
-                queries=l2_norm(queries.view(-1, delta.key_heads, delta.key_dim)).mul_(delta.key_dim**-0.5),
-                keys=l2_norm(keys.view(-1, delta.key_heads, delta.key_dim)),
-                values=values.view(-1, delta.value_heads, delta.value_dim),
-                log_decays=parts.vector("linear_attn.A_log").exp().neg() * steps,
+                queries=mixed.queries,
+                keys=mixed.keys,
+                values=mixed.values.view(-1, self._delta.value_heads, self._delta.value_dim),
+                log_decays=log_decays,
                 rates=rates,
                 lengths=lengths,
                 states=before.recurrent,
             )
         )
-        memory.keep(view.spans, DeltaState(states, tails))
+        memory.keep(view.spans, DeltaState(states, mixed.tails))
         if pruned and not len(view.wanted_rows):
-            return h.new_empty(0, h.shape[1])  # no view, which would keep all of h
+            return h.total.new_empty(0, h.total.shape[1])  # no view, which would keep all of h
         if pruned:
-            return self._gated(out[view.wanted_rows], quantize(h[view.wanted_rows]))
-        return self._gated(out, h_all)
+            return self._output(out[view.wanted_rows], self.reads.quantize_activation(h.plain_rows(view.wanted_rows)))
+        return self._output(out, h_all)
 
-    def _gated(self, out: torch.Tensor, h: Activation) -> torch.Tensor:
-        normed = rms_norm(out, self._parts.vector("linear_attn.norm.weight"), self._config.rms_norm_eps)
-        gate = F.silu(self._parts.linear("linear_attn.in_proj_z")(h))
-        return self._parts.linear("linear_attn.out_proj")(normed.reshape(len(out), -1) * gate)
+    def _gates(self, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log decays and rates of each token, both float32 [rows, value_heads]."""
+        parts = self._parts
+        rates = torch.sigmoid(parts.linear("linear_attn.in_proj_b")(h).float())
+        steps = F.softplus(parts.linear("linear_attn.in_proj_a")(h).float() + parts.vector("linear_attn.dt_bias"))
+        return parts.vector("linear_attn.A_log").exp().neg() * steps, rates
+
+    def _output(self, out: torch.Tensor, h: Activation) -> torch.Tensor:
+        parts = self._parts
+        linear = parts.linear("linear_attn.out_proj")
+        gate = parts.linear("linear_attn.in_proj_z")(h)
+        scale, eps = parts.vector("linear_attn.norm.weight"), self._config.rms_norm_eps
+        return linear(
+            activation(linear, lambda quantize: gated_norm(out, gate, scale, eps, quantize=quantize), out.dtype)
+        )

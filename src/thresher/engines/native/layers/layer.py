@@ -7,13 +7,14 @@ import torch
 from thresher.engines.native.config import LayerKind, NativeConfig
 from thresher.engines.native.kernels.attention import choose_attention
 from thresher.engines.native.kernels.delta_rule import choose_delta_rule
+from thresher.engines.native.kernels.norm import add_norm
+from thresher.engines.native.kernels.rows import quantizes
 from thresher.engines.native.layers.attention import Attention
 from thresher.engines.native.layers.deltanet import DeltaNet
 from thresher.engines.native.layers.memory import HeldLayer, Memory
 from thresher.engines.native.layers.mixer import Mixer
 from thresher.engines.native.layers.mlp import Mlp
 from thresher.engines.native.layers.moe import Moe
-from thresher.engines.native.layers.norm import rms_norm
 from thresher.engines.native.layers.parts import Parts
 from thresher.engines.native.step_view import StepView
 
@@ -44,11 +45,18 @@ class Layer:
         return self._mixer.memory(rows, held, self._dtype, self._device)
 
     def __call__(self, x: torch.Tensor, view: StepView, memory: Memory, *, pruned: bool) -> torch.Tensor:
-        """The residual stream [rows, hidden] after this layer; pruned, of the wanted rows only."""
+        """The residual stream [rows, hidden] after this layer, written over ``x``; pruned, of the wanted rows only."""
         eps = self._config.rms_norm_eps
-        h = rms_norm(x, self._parts.norm("input_layernorm"), eps)
+        h = add_norm(
+            x, None, self._parts.norm("input_layernorm"), eps, plain=True, quantize=quantizes(self._mixer.reads)
+        )
         mixed = self._mixer(h, view, memory, pruned=pruned)
         if not len(mixed):
             return mixed
-        x = mixed.add_(x[view.wanted_rows] if pruned else x)
-        return x.add_(self._feed_forward(rms_norm(x, self._parts.norm("post_attention_layernorm"), eps)))
+        del h
+        x = x[view.wanted_rows] if pruned else x
+        reads = self._feed_forward.reads
+        plain = reads is None or not quantizes(reads)
+        h = add_norm(x, mixed, self._parts.norm("post_attention_layernorm"), eps, plain=plain, quantize=not plain)
+        fed = self._feed_forward(h.plain_rows() if reads is None else h.activation(reads))
+        return torch.add(fed, h.total, out=h.total if pruned else x)

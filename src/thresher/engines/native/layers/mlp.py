@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
 
+from thresher.engines.native.kernels.rows import activation
+from thresher.engines.native.kernels.swiglu import swiglu
 from thresher.engines.native.linear import Activation, Linear
 
 
@@ -15,7 +16,12 @@ class Mlp:
         self._gate_up = gate_up
         self._down = down
 
+    @property
+    def reads(self) -> Linear:
+        """The layer that multiplies the normed rows, in whose precision they are wanted."""
+        return self._gate_up
+
     def __call__(self, h: torch.Tensor | Activation) -> torch.Tensor:
         """[T, hidden] to [T, hidden]."""
-        gate, up = self._gate_up(h).chunk(2, dim=-1)
-        return self._down(F.silu(gate).mul_(up))
+        gate_up = self._gate_up(h)
+        return self._down(activation(self._down, lambda quantize: swiglu(gate_up, quantize=quantize), gate_up.dtype))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 
 from thresher.engines.native.config import MoeConfig
 from thresher.engines.native.layers.mlp import Mlp
 from thresher.engines.native.layers.parts import Parts
+from thresher.engines.native.linear import Activation
 
 
 class Moe:
@@ -20,8 +23,13 @@ class Moe:
             for index in range(moe.experts)
         ]
 
-    def __call__(self, h: torch.Tensor) -> torch.Tensor:
+    @property
+    def reads(self) -> None:
+        """The router and every expert read the rows themselves."""
+
+    def __call__(self, h: torch.Tensor | Activation) -> torch.Tensor:
         """[T, hidden] to [T, hidden]."""
+        h = cast(torch.Tensor, h)  # as it has no ``reads``
         weights, chosen = self._route(h)
         out = torch.zeros(h.shape, dtype=torch.float32, device=h.device)
         order = chosen.flatten().argsort(stable=True)

@@ -1,17 +1,20 @@
-"""Attention on CUDA with torch's variable-length FlashAttention: one launch for all pieces of a kind."""
+"""Attention on CUDA with FlashAttention over sequences of different lengths: one launch for all pieces, or per kind."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
 
+from thresher.engines.native.kernels.attention.flash import flash_causal, flash_with_sums
+from thresher.engines.native.kernels.attention.joined import join
 from thresher.engines.native.kernels.attention.pieces import KeysValues, Merger, Piece
 
 #: FlashAttention 2 needs tensor cores of this generation.
 _LEAST_CAPABILITY = (8, 0)
-_CAUSAL, _ALL = (-1, 0), (-1, -1)
+_KEPT = 128
 
 
 def can_run(device: torch.device) -> bool:
@@ -25,6 +28,23 @@ def can_run(device: torch.device) -> bool:
 
 def attend(queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues) -> torch.Tensor:
     """See :class:`~thresher.engines.native.kernels.attention.pieces.AttentionKernel`."""
+    joined = join(pieces, queries.device)
+    if joined is None:
+        return attend_by_kind(queries, pieces, pack, held)
+    seen = joined.keys_values(pack, held)
+    return flash_causal(
+        queries,
+        seen.keys,
+        seen.values,
+        joined.query_offsets,
+        joined.key_offsets,
+        joined.longest_query,
+        joined.longest_key,
+    )
+
+
+def attend_by_kind(queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues) -> torch.Tensor:
+    """The same without copying keys; the results of the launches are merged."""
     merger = Merger(queries)
     own = [piece for piece in pieces if piece.causal]
     _attend_kind(merger, queries, own, pack, causal=True)
@@ -52,24 +72,18 @@ def _attend_kind(
 ) -> None:
     if not pieces:
         return
-    from torch.nn.attention.varlen import AuxRequest, varlen_attn
-
     queries_of = [(piece.start, piece.stop) for piece in pieces]
     keys_of = [(piece.key_start, piece.key_stop) for piece in pieces]
-    query_rows = _rows(queries, queries_of)
-    outputs, logsumexps = varlen_attn(
-        query_rows,
+    outputs, logsumexps = flash_with_sums(
+        _rows(queries, queries_of),
         _rows(source.keys, keys_of),
         _rows(source.values, keys_of),
-        _offsets(queries_of, queries.device),
-        _offsets(keys_of, queries.device),
+        _offsets(tuple(stop - start for start, stop in queries_of), queries.device),
+        _offsets(tuple(stop - start for start, stop in keys_of), queries.device),
         max(stop - start for start, stop in queries_of),
         max(stop - start for start, stop in keys_of),
-        return_aux=AuxRequest(lse=True),
-        window_size=_CAUSAL if causal else _ALL,
-        enable_gqa=True,
+        causal=causal,
     )
-    logsumexps = logsumexps.transpose(0, 1)
     take = merger.put if causal else merger.add
     if _adjacent(queries_of):
         take(queries_of[0][0], queries_of[-1][1], outputs, logsumexps)
@@ -90,6 +104,7 @@ def _rows(x: torch.Tensor, ranges: Sequence[tuple[int, int]]) -> torch.Tensor:
     return torch.cat([x[start:stop] for start, stop in ranges])
 
 
-def _offsets(ranges: Sequence[tuple[int, int]], device: torch.device) -> torch.Tensor:
-    lengths = torch.tensor([0, *(stop - start for start, stop in ranges)], dtype=torch.int32)
-    return lengths.cumsum(0, dtype=torch.int32).to(device)
+@lru_cache(maxsize=_KEPT)
+def _offsets(lengths: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Kept for the layers to come: a copy from the host makes the device wait."""
+    return torch.tensor([0, *lengths]).cumsum(0).to(torch.int32).to(device)

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import importlib.util
-from itertools import accumulate
+import importlib.metadata
+from functools import lru_cache
 
 import torch
 
 from thresher.engines.native.kernels.delta_rule.contract import DeltaRuleInputs
+from thresher.engines.native.kernels.sequences import places
+
+#: Older ones may not take more value heads than key heads.
+_LEAST_VERSION = (0, 6)
+_CHUNK = 64
+_KEPT = 64
 
 
 def can_run() -> bool:
-    """Whether the package is installed; it is not imported, because that takes seconds."""
-    return importlib.util.find_spec("fla") is not None
+    """Whether a package new enough is installed; it is not imported, because that takes seconds."""
+    try:
+        major, minor = importlib.metadata.version("fla-core").split(".")[:2]
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return (int(major), int(minor)) >= _LEAST_VERSION
 
 
 def run(inputs: DeltaRuleInputs) -> tuple[torch.Tensor, torch.Tensor]:
     """See :class:`~thresher.engines.native.kernels.delta_rule.contract.DeltaRuleKernel`."""
     from fla.ops.gated_delta_rule import chunk_gated_delta_rule
 
-    repeats = inputs.values.shape[1] // inputs.keys.shape[1]
     dtype = inputs.values.dtype
-    offsets = torch.tensor([0, *accumulate(inputs.lengths)], dtype=torch.long, device=inputs.values.device)
+    offsets = places(inputs.lengths, inputs.values.device).offsets
     outputs, states = chunk_gated_delta_rule(
-        inputs.queries.to(dtype).repeat_interleave(repeats, dim=1)[None],
-        inputs.keys.to(dtype).repeat_interleave(repeats, dim=1)[None],
+        inputs.queries.to(dtype)[None],
+        inputs.keys.to(dtype)[None],
         inputs.values[None],
         g=inputs.log_decays[None],
         beta=inputs.rates[None],
@@ -32,5 +41,13 @@ def run(inputs: DeltaRuleInputs) -> tuple[torch.Tensor, torch.Tensor]:
         initial_state=inputs.states,
         output_final_state=True,
         cu_seqlens=offsets,
+        chunk_indices=_chunks(tuple(inputs.lengths), inputs.values.device),
     )
     return outputs[0], states
+
+
+@lru_cache(maxsize=_KEPT)
+def _chunks(lengths: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """[chunks, 2]: the sequence of every chunk and its number there; made once for all layers, without a wait."""
+    pairs = [(number, chunk) for number, length in enumerate(lengths) for chunk in range(-(-length // _CHUNK))]
+    return torch.tensor(pairs, dtype=torch.long).to(device)

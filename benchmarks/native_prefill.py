@@ -1,0 +1,171 @@
+"""How fast the native engine reads, and how near that is to what the machine can do.
+
+    python -m benchmarks.native_prefill --model 27B --precision bf16 fp8 [--documents 320] [--out FOLDER]
+
+The model has its published sizes and random weights, made on the device; the documents have the lengths of a workload
+and random tokens. First everything is checked against plain arithmetic: no speed is printed when that fails. Then the
+ceilings are measured, then the reading, undisturbed, then one pass under the profiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import platform
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.native import ceilings, checks
+from benchmarks.native.profile import profile_pass
+from benchmarks.native.random_model import RandomSource, open_random
+from benchmarks.native.shapes import SHAPES
+from benchmarks.native.workload import make_requests, read_lengths, spread
+from thresher.engines.native.engine import NativeEngine
+from thresher.types import Request
+
+_PACKAGES = ("thresher", "torch", "triton", "fla-core", "flash-attn-3", "fa3-fwd", "numpy")
+_WARM_UP_DOCUMENTS = 12
+_PROFILED_DOCUMENTS = 16
+
+
+def main() -> None:
+    arguments = _parse()
+    device = torch.device(arguments.device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
+    kernel_errors = checks.check_kernels(device)
+    for precision in arguments.precision:
+        errors = kernel_errors | checks.check_model(device, precision)
+        _print_errors(errors)
+        wrong = checks.failures(errors)
+        if wrong:
+            raise SystemExit("wrong results, so no speed is measured:\n  " + "\n  ".join(wrong))
+        result = measure(arguments, precision, device) | {"errors": errors}
+        print(table(result), flush=True)
+        if arguments.out:
+            arguments.out.mkdir(parents=True, exist_ok=True)
+            file = arguments.out / f"native_prefill_{arguments.model}_{precision}.json"
+            file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def measure(arguments: argparse.Namespace, precision: str, device: torch.device) -> dict[str, Any]:
+    """All figures of one precision."""
+    config = SHAPES[arguments.model]
+    prefix_tokens, lengths = read_lengths(arguments.workload)
+    chosen = lengths if arguments.documents >= len(lengths) else spread(lengths, arguments.documents)
+    settings = {name: getattr(arguments, name) for name in ("pack_tokens", "step_tokens") if getattr(arguments, name)}
+    rows = arguments.step_tokens or (16_384 if device.type == "cuda" else 256)
+    ceiling = ceilings.measure(config, precision, device, rows, sum(chosen) / len(chosen))
+    _forget(device)
+    with open_random(arguments.model, RandomSource(config, device), precision, device, settings) as engine:
+        warm_up = spread(lengths, min(_WARM_UP_DOCUMENTS, len(chosen)))
+        _read(engine, make_requests(prefix_tokens, warm_up, config.vocabulary_size, seed=1))
+        runs = [
+            _read(engine, make_requests(prefix_tokens, chosen, config.vocabulary_size, seed=2 + index))
+            for index in range(arguments.repeats)
+        ]
+        peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+        profiled = make_requests(prefix_tokens, spread(lengths, _PROFILED_DOCUMENTS), config.vocabulary_size)
+        breakdown = profile_pass(lambda: _read(engine, profiled)) if device.type == "cuda" else None
+        device_name = engine.info.device
+    _forget(device)
+    best = max(runs, key=lambda run: float(run["tokens_per_second"]))
+    return {
+        **best,
+        "runs": runs,
+        "precision": precision,
+        "model": f"{arguments.model}, random weights",
+        "workload": f"{arguments.workload}, {len(chosen)} of {len(lengths)} documents",
+        "settings": settings,
+        "hardware": {
+            "device": device_name,
+            "cpu_threads": torch.get_num_threads(),
+            "system": f"{platform.system()} {platform.machine()}",
+        },
+        "versions": {"python": platform.python_version(), "cuda": torch.version.cuda}
+        | {name: _version(name) for name in _PACKAGES},
+        "ceilings": ceiling.to_json(),
+        "share_of_ceiling": best["tokens_per_second"] / ceiling.tokens_per_second,
+        "peak_device_bytes": peak,
+        "profile": breakdown,
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """The figures for people."""
+    ceiling = result["ceilings"]
+    lines = [
+        f"{result['model']}, {result['precision']}, {result['hardware']['device']}: {result['workload']}",
+        f"  {result['tokens_per_second']:,.0f} tokens/s computed ({result['prompt_tokens_per_second']:,.0f} with the "
+        f"shared prefix), {result['documents_per_second']:.2f} documents/s, {result['seconds']:.1f} s",
+        f"  ceiling {ceiling['tokens_per_second']:,.0f} tokens/s, reached {result['share_of_ceiling']:.1%}: multiplies "
+        f"at {ceiling['matmul_flops_per_second'] / 1e12:,.3g} TFLOP/s, "
+        f"copies at {ceiling['copy_bytes_per_second'] / 1e12:.3g} TB/s",
+    ]
+    if result["peak_device_bytes"] is not None:
+        lines.append(f"  peak {result['peak_device_bytes'] / 2**30:.1f} GiB")
+    if result["profile"]:
+        seconds = result["profile"]["seconds"]
+        shares = sorted(result["profile"]["components"].items(), key=lambda item: -item[1])
+        lines += [f"  {spent / seconds:6.1%}  {name}" for name, spent in shares]
+    return "\n".join(lines)
+
+
+def _read(engine: NativeEngine, requests: list[Request]) -> dict[str, Any]:
+    start = time.perf_counter()
+    found = list(engine.score(requests))
+    seconds = time.perf_counter() - start
+    failed = [scores.failure for scores in found if scores.failure]
+    if failed:
+        raise SystemExit(f"a request failed: {failed[0].reason}")
+    computed = sum(scores.computed_tokens for scores in found)
+    cached = sum(scores.cached_tokens for scores in found)
+    return {
+        "tokens_per_second": computed / seconds,
+        "prompt_tokens_per_second": (computed + cached) / seconds,
+        "documents_per_second": len(found) / seconds,
+        "seconds": seconds,
+        "computed_tokens": computed,
+        "cached_tokens": cached,
+    }
+
+
+def _forget(device: torch.device) -> None:
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _print_errors(errors: dict[str, float]) -> None:
+    for name, error in errors.items():
+        sys.stderr.write(f"  relative error {error:.2e}  {name}\n")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=SHAPES, default="tiny")
+    parser.add_argument("--precision", nargs="+", default=["fp32"])
+    parser.add_argument("--workload", default="seed-320")
+    parser.add_argument("--documents", type=int, default=320)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--pack-tokens", type=int)
+    parser.add_argument("--step-tokens", type=int)
+    parser.add_argument("--device")
+    parser.add_argument("--out", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Every Triton kernel against its plain reference, in Triton's interpreter on a CPU.
+
+The interpreter is right in float32 and float16 only, and rounds to E4M3 without carrying into the exponent; so values
+are compared in those dtypes, and rounding on numbers that E4M3 has. What else there is to rounding is checked on a GPU
+(benchmarks/native_prefill.py).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+if sys.platform != "linux":
+    pytest.skip("Triton is for Linux", allow_module_level=True)
+pytest.importorskip("triton")
+
+EPS = 1e-6
+TOLERANCE = {torch.float32: 1e-6, torch.float16: 2e-3}
+dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+
+
+@pytest.fixture(autouse=True)
+def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fresh memory is NaN, so that what a kernel leaves unwritten shows."""
+    real = torch.empty
+
+    def empty(*size: Any, **options: Any) -> torch.Tensor:
+        made = real(*size, **options)
+        return made.view(torch.uint8).fill_(0x7F).view(made.dtype) if made.numel() else made
+
+    monkeypatch.setattr(torch, "empty", empty)
+
+
+def both(operation: str) -> tuple[ModuleType, ModuleType]:
+    if torch.cuda.is_available():
+        pytest.skip("benchmarks/native_prefill.py compares the kernels on a GPU, in the dtypes that matter there")
+    names = [f"thresher.engines.native.kernels.{operation}.{kind}" for kind in ("triton", "reference")]
+    return importlib.import_module(names[0]), importlib.import_module(names[1])
+
+
+def numbers(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def close(found: torch.Tensor, expected: torch.Tensor) -> None:
+    assert found.shape == expected.shape
+    tolerance = TOLERANCE[found.dtype]
+    torch.testing.assert_close(found.float(), expected.float(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("tokens", "heads", "size"), [(1, 1, 16), (5, 3, 16), (3, 7, 130)])
+def test_rounding_numbers_that_e4m3_has(tokens: int, heads: int, size: int) -> None:
+    kernel, reference = both("gate")
+    exact = torch.randint(0, 0x7F, (tokens, heads, size), dtype=torch.uint8).view(torch.float8_e4m3fn).float()
+    exact[:, 0, 0] = 448.0
+    signs = torch.where(numbers(tokens, heads, size) > 0, 1.0, -1.0)
+    x = exact * signs * 2.0 ** torch.arange(-3, tokens - 3)[:, None, None]
+    open_gate = torch.full_like(x, 100.0)
+    found, expected = (module.sigmoid_gate(x, open_gate, quantize=True) for module in (kernel, reference))
+    assert torch.equal(found.values.float(), expected.values.float())
+    assert torch.equal(found.factors, expected.factors)
+
+
+def test_rounding_rows_of_zeros() -> None:
+    kernel, reference = both("gate")
+    x = torch.zeros(2, 2, 16)
+    found, expected = (module.sigmoid_gate(x, x, quantize=True) for module in (kernel, reference))
+    assert torch.equal(found.values.float(), torch.zeros(2, 32))
+    assert torch.equal(found.factors, expected.factors)
+
+
+@dtypes
+@pytest.mark.parametrize("added", [True, False])
+@pytest.mark.parametrize(("tokens", "width"), [(1, 16), (5, 48), (2, 1025)])
+def test_norm(tokens: int, width: int, added: bool, dtype: torch.dtype) -> None:
+    kernel, reference = both("norm")
+    x, scale = numbers(tokens, width, dtype=dtype), 1 + numbers(width, seed=1)
+    deltas = [numbers(tokens, width, dtype=dtype, seed=2) if added else None for _ in range(2)]
+    found = kernel.add_norm(x, deltas[0], scale, EPS, plain=True, quantize=True)
+    expected = reference.add_norm(x, deltas[1], scale, EPS, plain=True, quantize=True)
+    close(found.total, expected.total)
+    close(found.plain, expected.plain)
+    assert found.total is (x if deltas[0] is None else deltas[0])
+    close(found.rows.factors, _factors(expected.plain, found.rows.factors, dtype))
+
+
+@dtypes
+def test_norm_makes_only_what_is_asked_for(dtype: torch.dtype) -> None:
+    kernel, _ = both("norm")
+    x, scale = numbers(3, 48, dtype=dtype), numbers(48)
+    assert kernel.add_norm(x, None, scale, EPS, plain=True, quantize=False).rows is None
+    assert kernel.add_norm(x, None, scale, EPS, plain=False, quantize=True).plain is None
+
+
+@dtypes
+@pytest.mark.parametrize(("tokens", "width"), [(1, 16), (5, 40), (2, 1030)])
+def test_swiglu(tokens: int, width: int, dtype: torch.dtype) -> None:
+    kernel, reference = both("swiglu")
+    gate_up = numbers(tokens, 2 * width, dtype=dtype)
+    expected = reference.swiglu(gate_up, quantize=False).values
+    close(kernel.swiglu(gate_up, quantize=False).values, expected)
+    found = kernel.swiglu(gate_up, quantize=True)
+    close(found.factors, _factors(expected, found.factors, dtype))
+
+
+@dtypes
+@pytest.mark.parametrize(("tokens", "heads", "size"), [(1, 6, 20), (5, 4, 16), (3, 1, 33)])
+def test_gated_norm(tokens: int, heads: int, size: int, dtype: torch.dtype) -> None:
+    kernel, reference = both("gated_norm")
+    x, gate = numbers(tokens, heads, size, dtype=dtype), numbers(tokens, heads * size, dtype=dtype, seed=1)
+    scale = numbers(size, seed=2)
+    expected = reference.gated_norm(x, gate, scale, EPS, quantize=False).values
+    close(kernel.gated_norm(x, gate, scale, EPS, quantize=False).values, expected)
+    found = kernel.gated_norm(x, gate, scale, EPS, quantize=True)
+    close(found.factors, _factors(expected, found.factors, dtype))
+
+
+@dtypes
+@pytest.mark.parametrize(("tokens", "heads", "size"), [(1, 3, 24), (5, 4, 16)])
+def test_sigmoid_gate(tokens: int, heads: int, size: int, dtype: torch.dtype) -> None:
+    kernel, reference = both("gate")
+    x, projected = numbers(tokens, heads, size, dtype=dtype), numbers(tokens, heads, 2 * size, dtype=dtype, seed=1)
+    gate = projected[..., size:]
+    expected = reference.sigmoid_gate(x, gate, quantize=False).values
+    close(kernel.sigmoid_gate(x, gate, quantize=False).values, expected)
+    found = kernel.sigmoid_gate(x, gate, quantize=True)
+    close(found.factors, _factors(expected, found.factors, dtype))
+
+
+@dtypes
+@pytest.mark.parametrize(("tokens", "heads", "size", "half"), [(1, 3, 24, 4), (5, 4, 16, 8), (4, 1, 32, 1)])
+def test_norm_rotate(tokens: int, heads: int, size: int, half: int, dtype: torch.dtype) -> None:
+    kernel, reference = both("rotate")
+    x = numbers(tokens, heads, 2 * size, dtype=dtype)[..., :size]
+    scale, angles = numbers(size, seed=1), 3 * numbers(tokens, 1, half, seed=2)
+    found, expected = (torch.full((tokens, heads, size), torch.nan, dtype=dtype) for _ in range(2))
+    kernel.norm_rotate(x, scale, EPS, angles.cos(), angles.sin(), found)
+    reference.norm_rotate(x, scale, EPS, angles.cos(), angles.sin(), expected)
+    close(found, expected)
+
+
+@dtypes
+@pytest.mark.parametrize("lengths", [(1,), (2, 1, 3, 40), (33, 31, 5, 1, 1, 64)])
+@pytest.mark.parametrize(("key_heads", "key_dim", "values"), [(2, 16, 120), (1, 20, 33), (1, 16, 48)])
+def test_conv(
+    lengths: tuple[int, ...],
+    key_heads: int,
+    key_dim: int,
+    values: int,
+    dtype: torch.dtype,
+) -> None:
+    kernel, reference = both("conv")
+    channels = 2 * key_heads * key_dim + values
+    x, taps = numbers(sum(lengths), channels, dtype=dtype), numbers(channels, 4, seed=1)
+    before = numbers(len(lengths), 3, channels, dtype=dtype, seed=2)
+    sizes = {"key_heads": key_heads, "key_dim": key_dim}
+    found = kernel.causal_conv(x, taps.to(dtype).float(), before, lengths, **sizes)
+    expected = reference.causal_conv(x, taps, before, lengths, **sizes)
+    close(found.queries, expected.queries)
+    close(found.keys, expected.keys)
+    torch.testing.assert_close(found.values, expected.values, rtol=TOLERANCE[dtype], atol=4 * TOLERANCE[dtype])
+    assert torch.equal(found.tails, expected.tails)
+
+
+def _factors(rows: torch.Tensor, found: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """What the factors of ``rows`` must be; ``rows`` were rounded to ``dtype``, the kernel's were not."""
+    expected = rows.float().abs().amax(1, keepdim=True) / 448
+    if dtype == torch.float16:
+        torch.testing.assert_close(found, expected, rtol=2e-3, atol=0)
+        return found
+    return expected
