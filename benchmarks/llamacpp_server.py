@@ -6,9 +6,10 @@ Same build, same model, same documents, same threads, same run.
 
 The client sends one chat request a document, 8 at a time, with a grammar of the labels and thinking off. The server
 runs in its own process on loopback, with the launch settings known to suit prompt-heavy work (a slot for each of the
-8, micro-batch 2048, separate KV caches, prompt caching as it comes); it is also measured with a single slot, and with
-OpenMP waiting as the process does (``passive``). Every round reads other documents of the same lengths, because a
-prompt read before would come out of the server's cache; in a round each system has its turn.
+8, micro-batch 2048, separate KV caches, prompt caching as it comes); it is also measured with a single slot.
+Its OpenMP threads wait as the user's environment says, so usually as OpenMP does by itself. Every round reads other
+documents of the same lengths, because a prompt read before would come out of the server's cache; in a round each system
+has its turn.
 
 Case ``seed`` takes the lengths of ``workloads/seed-320.json``, evenly through the sorted list where fewer documents
 are asked for, divided by ``--shrink``.
@@ -74,6 +75,8 @@ LABELS = {
 TAIL = "---\nAnswer with exactly one label from the list, and nothing else."
 WORKLOAD = Path(__file__).parent / "workloads" / "seed-320.json"
 CONCURRENCY = 8
+#: As the user has it: loading the library in this process adds to ``os.environ``.
+_ENVIRONMENT = dict(os.environ)
 #: Of a slot, beside the document: prefix, suffix, answer, and documents that come out a little longer.
 _OVERHEAD_TOKENS = 1000
 #: Name -> slots of the server.
@@ -197,7 +200,7 @@ class ServedModel:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive")},
+            env=_ENVIRONMENT,
         )
         assert self._process.stdout is not None
         self.url = next((line.split()[1] for line in self._process.stdout if line.startswith("listening ")), "")

@@ -20,6 +20,9 @@ from thresher.errors import EngineUnavailableError
 
 REMEDY = "install the version this release of Thresher was tested with: pip install 'xllamacpp==2026.10.11549'"
 
+#: How often an idle thread looks for work before it sleeps. 1,000 are about ten microseconds.
+_SPINS = "1000"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Library:
@@ -125,8 +128,14 @@ def _open_library(path: Path) -> ctypes.CDLL:
 
 
 def _set_thread_policy() -> None:
-    """Idle OpenMP threads must sleep: spinning, they take the cores from the tokenizer and the parsers."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    """Idle OpenMP threads spin for microseconds, then sleep, unless the user chose otherwise.
+
+    A prompt is thousands of short parallel regions, so threads that sleep at once are waked all the time; threads that
+    spin for long take the cores from the tokenizer and the parsers (measured: docs/llamacpp.md).
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)  # libgomp's; other runtimes know only the policy
+        os.environ["OMP_WAIT_POLICY"] = "passive"
 
 
 def _explain(message: str) -> str:
