@@ -216,9 +216,9 @@ def test_closing_ends_workers_at_once_and_cancels_the_rest(order: Order) -> None
     started = time.monotonic()
     hostile.close()
     hostile.close()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30  # the documents sleep for 60
     assert not set(children()) - before
-    assert not wait(futures, timeout=5).not_done
+    assert not wait(futures, timeout=60).not_done
     for future in futures:
         with pytest.raises(CancelledError):
             future.result()
