@@ -170,6 +170,12 @@ def test_the_default_job_is_found_again(thresher: Thresher, folder: Path, model:
     assert second.json["resumed"] == 6
 
 
+def test_other_jobs_in_the_working_folder_are_no_documents(thresher: Thresher, folder: Path, model: str) -> None:
+    for labels in ("a,b", "a,c"):
+        found = thresher("classify", ".", "--labels", labels, "--model", model, "--engine", "fake", "--json")
+        assert found.json["documents"] == 6
+
+
 def test_text_is_kept_unless_told_otherwise(classify: Thresher, folder: Path) -> None:
     classify(folder)
     classify(folder, "--job", "other", "--no-store-text")
