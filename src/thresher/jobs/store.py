@@ -223,7 +223,7 @@ class JobStore:
         return {row[0].hex() for row in rows}
 
     def forget_failures(self) -> int:
-        """Drop the stored failures of the present listing, so that they are tried again; returns how many."""
+        """Drop the stored failures of the run, so that they are tried again; returns how many."""
         failures = ",".join(f"'{status}'" for status in sorted(FAILURE_STATUSES))
         with self._transaction():
             unreadable = self._connection.execute(
