@@ -75,7 +75,6 @@ class DocumentState:
     content_sha256: str | None
     unreadable: bool
     scored: bool  # its content has a stored result, good or bad
-    failed: bool  # that result is a failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
