@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Triton reads this once, when it is first imported: without a GPU its kernels are run by its interpreter.
 if not Path("/dev/nvidiactl").exists():
@@ -15,6 +16,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 SHARED_DATA = PROJECT.parent / "shared" / "data"
 #: The model that tests use: the shipped one, unless another is to be tried.
 MODEL = os.environ.get("THRESHER_TEST_MODEL", "demo")
+
+# a busy machine is slow now and then, which says nothing of the example that hypothesis was trying
+settings.register_profile("thresher", deadline=None)
+settings.load_profile("thresher")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@
     ├── UsageError            the caller asked for something that cannot be done; the command line exits with 2
     │   ├── TaskError         a task file or a label list is wrong; names the file, the line and the remedy
     │   ├── InputError        an input path, a table or a column is wrong
-    │   ├── JobMismatchError  the job directory belongs to something else
     │   └── EstimatorError    what the scikit-learn estimator was given is wrong; also a ValueError
     ├── ModelError            a model reference or a model file cannot be used
     │   ├── ModelNotFoundError     no such file, folder, repository or quantization
@@ -42,10 +41,6 @@ class TaskError(UsageError):
 
 class InputError(UsageError):
     """An input path, table or column is wrong."""
-
-
-class JobMismatchError(UsageError):
-    """A job directory holds something other than what was asked for."""
 
 
 class EstimatorError(UsageError, ValueError):

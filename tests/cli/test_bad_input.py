@@ -123,6 +123,12 @@ def test_repeated_ids(classify: Thresher) -> None:
     assert "#3" in outcome.err
 
 
+def test_a_name_cannot_drive_the_terminal(classify: Thresher) -> None:
+    Path("t.jsonl").write_text('{"id": "\\u001b[2Jx", "text": "one"}\n{"id": "\\u001b[2Jx", "text": "two"}\n')
+    found = classify("t.jsonl")
+    assert (found.code, "used twice" in found.err, "\x1b" in found.err) == (2, True, False)
+
+
 def test_a_job_with_rows_of_another_task(classify: Thresher) -> None:
     write("in/a.txt")
     assert classify("in", labels="a,b").code == 0

@@ -214,6 +214,8 @@ def test_a_dry_run_counts_requests(thresher: Thresher, batch: Path, model: str) 
     [
         (["--labels", "a,b"], "brings its own prompts and labels; leave out --task and --labels"),
         (["--text-column", "body"], "whose lines have no columns; leave out --text-column"),
+        (["--attachments"], "whose lines are texts; leave out --attachments"),
+        (["--out", "batch.jsonl", "--overwrite"], "batch.jsonl is both an input and an output of this run"),
         (["letters"], "are not; label them in runs of their own"),
         (["batch.jsonl"], "batch.jsonl is given twice"),
     ],

@@ -7,13 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet
 import pytest
 
 from tests.cli.conftest import Outcome, Thresher
+from thresher.engines import EngineInfo, fake
 from thresher.jobs import JobView
+from thresher.types import Request, Scores
 
 FIELDS = {
     "job", "documents", "labelled", "statuses", "resumed", "duplicates", "prompt_tokens", "cached_tokens", "seconds",
@@ -136,12 +140,40 @@ def test_job_and_output_inside_the_input_are_no_documents(classify: Thresher, fo
     assert classify(*flags).json["documents"] == 6
 
 
+def test_an_interrupted_run_leaves_the_name_of_its_output_free(
+    classify: Thresher, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(fake.FakeEngine):
+        @property
+        def info(self) -> EngineInfo:
+            return replace(super().info, batch_requests=1)
+
+        def score(self, requests: Sequence[Request]) -> Iterator[Scores]:
+            signal.raise_signal(signal.SIGINT)
+            return super().score(requests)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fake, "FakeEngine", Interrupted)
+        found = classify(folder, "--out", "rows.csv")
+    assert (found.code, found.json["interrupted"]) == (130, True)
+    assert "run the same command again to go on; rows.csv is written when all are done" in found.err
+    assert not (tmp_path / "rows.csv").exists()
+    assert classify(folder, "--out", "rows.csv").json["left"] == 0
+    assert (tmp_path / "rows.csv").exists()
+
+
 def test_the_default_job_is_found_again(thresher: Thresher, folder: Path, model: str) -> None:
     command = ("classify", folder, "--labels", "a,b", "--model", model, "--engine", "fake", "--json")
     first, second = thresher(*command), thresher(*command)
     assert first.json["job"] == second.json["job"]
     assert Path(first.json["job"]).parent.name == "thresher-jobs"
     assert second.json["resumed"] == 6
+
+
+def test_other_jobs_in_the_working_folder_are_no_documents(thresher: Thresher, folder: Path, model: str) -> None:
+    for labels in ("a,b", "a,c"):
+        found = thresher("classify", ".", "--labels", labels, "--model", model, "--engine", "fake", "--json")
+        assert found.json["documents"] == 6
 
 
 def test_text_is_kept_unless_told_otherwise(classify: Thresher, folder: Path) -> None:

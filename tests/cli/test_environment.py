@@ -61,6 +61,15 @@ def test_an_error_about_something_else_does_not_blame_the_environment(label: Thr
     assert "environment" not in label("--context", "3").err
 
 
+def test_a_figure_that_happens_to_be_a_variables_value_does_not_either(
+    label: Thresher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THRESHER_THREADS", "6")
+    assert "environment" not in label("--context", "3").err  # must be at least 64
+    monkeypatch.setenv("THRESHER_MODEL", "demo")
+    assert "environment" not in label("--context", "3").err
+
+
 def test_verbose_says_where_the_time_went(label: Thresher, thresher: Thresher) -> None:
     stages = label("--verbose").json["stages"]
     assert list(stages) == ["listing", "reading", "tokenizing", "engine", "committing", "waiting"]

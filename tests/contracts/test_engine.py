@@ -119,7 +119,7 @@ def assert_same(first: Mapping[str, float], second: Mapping[str, float], toleran
         assert max(first, key=first.__getitem__) == max(second, key=second.__getitem__)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     labels=st.sampled_from(["flat", "one begins another"]),
     documents=st.lists(st.tuples(st.sampled_from([0, 1, 2, 7, 8, 30]), st.integers(0, 3)), min_size=1, max_size=8),

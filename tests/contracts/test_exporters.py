@@ -100,7 +100,7 @@ def test_several_labels_are_a_list_or_joined(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TABLES)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=4))
 def test_any_texts_come_back(tmp_path: Path, name: str, rows: list[tuple[str, str, str]]) -> None:
     predictions = [prediction(document_id=a, label=b, error=c, probabilities={c: 1.0}) for a, b, c in rows]
@@ -114,7 +114,7 @@ def test_any_texts_come_back(tmp_path: Path, name: str, rows: list[tuple[str, st
 
 
 @pytest.mark.parametrize("name", ["label-studio", "openai-batch"])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ids=st.lists(CELLS, max_size=4, unique=True), label=st.sampled_from(["lease", "ロ", 'say "no"\n,']))
 def test_documents_come_back_once_each(tmp_path: Path, name: str, ids: list[str], label: str) -> None:
     count, file = write(name, [prediction(document_id=text, label=label) for text in ids], tmp_path)

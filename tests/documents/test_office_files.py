@@ -32,7 +32,6 @@ def test_each_has_a_text_or_a_reason(results: list[tuple[Item, ReadResult]]) -> 
     for item, result in results:
         assert (result.text is None) == (result.failure is not None), item.document_id
         assert result.content_sha256 is not None
-        assert result.seconds < 10
 
 
 def test_most_files_of_readable_formats_are_read(results: list[tuple[Item, ReadResult]]) -> None:

@@ -224,7 +224,7 @@ def test_a_table_beside_other_inputs(tmp_path: Path) -> None:
     assert [item.document_id for item in discover([path, tmp_path / "more"])] == ["t.csv:1", "more/a.txt"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300), name=st.sampled_from(["t.csv", "t.jsonl"]))
 def test_any_bytes_are_rows_or_an_input_error(tmp_path: Path, content: bytes, name: str) -> None:
     path = table(tmp_path, name, content)
@@ -243,7 +243,7 @@ row_values = st.dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(row_values, min_size=1, max_size=8), escaped=st.booleans())
 def test_any_jsonl_row_is_a_text_or_a_problem(tmp_path: Path, values: list[dict[str, Any]], escaped: bool) -> None:
     values = [{"text": "first"}, *values]

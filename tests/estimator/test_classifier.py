@@ -11,7 +11,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -248,7 +248,6 @@ def test_long_examples_are_cut_with_a_warning() -> None:
         fake(examples=2, examples_tokens=100).fit(["word " * 300, "other " * 300], ["a", "b"])
 
 
-@settings(deadline=None)
 @given(
     labels=st.lists(st.sampled_from("abcd"), min_size=1, max_size=30),
     count=st.integers(0, 12),

@@ -128,6 +128,8 @@ def test_gold_labels_are_annotations_where_they_are_labels(tmp_path: Path) -> No
         prediction(document_id="1", gold="請求書"),
         prediction(document_id="2", gold="no such label"),
         prediction("tags", document_id="3", gold="private|signed"),
+        prediction("tags", document_id="5", gold='["private", "signed"]'),
+        prediction("tags", document_id="6", gold="[]"),
         *(prediction(question, document_id="4", gold="yes") for question in KINDS),
     ]
     found, _ = tasks(rows, tmp_path)
@@ -136,7 +138,9 @@ def test_gold_labels_are_annotations_where_they_are_labels(tmp_path: Path) -> No
     assert found[1]["annotations"] == []
     assert found[1]["data"]["gold"] == "no such label"
     assert found[2]["annotations"][0]["result"][0]["value"] == {"choices": ["private", "signed"]}
-    assert found[3]["annotations"] == []  # nothing says which of the questions it answers
+    assert found[3]["annotations"] == found[2]["annotations"]
+    assert found[4]["annotations"] == [{"ground_truth": True, "result": []}]
+    assert found[5]["annotations"] == []  # nothing says which of the questions it answers
 
 
 def test_labels_that_rows_bring_themselves_are_all_offered(tmp_path: Path) -> None:

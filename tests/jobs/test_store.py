@@ -196,7 +196,7 @@ def test_failures_are_forgotten_on_request_only(store: JobStore) -> None:
         )
     )
     states = store.states(["d1", "d2", "d3"])
-    assert (states["d2"].failed, states["d3"].unreadable) == (True, True)
+    assert [states[key].scored or states[key].unreadable for key in ("d1", "d2", "d3")] == [True, True, True]
     assert store.forget_failures() == 2
     states = store.states(["d1", "d2", "d3"])
     assert [states[key].scored or states[key].unreadable for key in ("d1", "d2", "d3")] == [True, False, False]

@@ -215,7 +215,7 @@ def test_a_template_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) 
     start = time.monotonic()
     with pytest.raises(ModelFormatError, match="did not end within 1 s"):
         ChatTemplate(endless).pieces(PIECES)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 def test_memory_taken_step_by_step_is_limited() -> None:

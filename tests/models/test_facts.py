@@ -11,9 +11,10 @@ import pytest
 from tests.support.vocabularies import CONTROL, SAMPLES, Vocabulary, train, write_gguf
 from thresher.errors import ModelFormatError, ModelNotFoundError
 from thresher.models.chat_template import ChatTemplate, PlainFormat
+from thresher.models.files import ModelFiles
 from thresher.models.fingerprint import fingerprint
 from thresher.models.model import load_facts, open_model
-from thresher.models.reference import ModelFiles, files_at, resolve
+from thresher.models.reference import files_at, resolve
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"

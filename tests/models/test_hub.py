@@ -17,8 +17,8 @@ import pytest
 from tests.support.hub_server import COMMIT, HubServer
 from thresher.errors import ModelDownloadError, ModelNotFoundError
 from thresher.models import download as download_module
+from thresher.models.files import ModelFiles
 from thresher.models.hub import HubSettings, fetch
-from thresher.models.reference import ModelFiles
 
 CONTENT = random.Random(1).randbytes(3_000_000)
 SHARDED = {f"BF16/m-BF16-0000{number}-of-00002.gguf": CONTENT[: 1000 * number] for number in (1, 2)}

@@ -78,12 +78,12 @@ def test_other_folders_say_what_is_in_them(tmp_path: Path, names: list[str], sai
 
 def test_a_misspelt_file_suggests_the_nearest(tmp_path: Path) -> None:
     touch(tmp_path, "Qwen3.5-Q8_0.gguf", "other.txt")
-    with pytest.raises(ModelNotFoundError, match=r"no such file; did you mean Qwen3.5-Q8_0.gguf\?"):
+    with pytest.raises(ModelNotFoundError, match=r"no such file; did you mean 'Qwen3.5-Q8_0.gguf'\?"):
         resolve(str(tmp_path / "Qwen3.5-Q8-0.gguf"))
 
 
 def test_a_misspelt_demo_is_noticed() -> None:
-    with pytest.raises(ModelNotFoundError, match=r"did you mean demo\?"):
+    with pytest.raises(ModelNotFoundError, match=r"did you mean 'demo'\?"):
         resolve("dmeo")
 
 

@@ -31,7 +31,7 @@ def test_put_waits_while_the_queue_is_full() -> None:
     time.sleep(0.05)
     assert waiting.is_alive()
     assert queue.get(1, 10) == [1]
-    waiting.join(timeout=5)
+    waiting.join(timeout=60)
     assert not waiting.is_alive()
     assert queue.get(1, 10) == [2]
 

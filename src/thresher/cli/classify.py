@@ -7,19 +7,15 @@ from typing import Annotated
 
 import typer
 
-from thresher.cli.console import LiveProgress, duration, print_json, print_line, print_note, print_table
+from thresher.cli.console import LiveProgress, print_note
 from thresher.cli.environment import variables_named
+from thresher.cli.outcome import print_dry_run, print_run
 from thresher.cli.sizes import parse_size
-from thresher.cli.stages import print_stages
 from thresher.engines import engine_names
 from thresher.errors import UsageError
 from thresher.jobs import JobView, check_target, export
-from thresher.pipeline import ClassifyOptions, DryRun, LongPolicy, Run, RunSummary, dry_run, run_classify
+from thresher.pipeline import ClassifyOptions, LongPolicy, Run, RunSummary, dry_run, run_classify
 from thresher.tasks import Task, load_task
-from thresher.types import Prediction
-
-#: A run of up to this many documents is printed document by document, a larger one by labels only.
-_ROWS_PRINTED = 100
 
 
 def _complete_engine(incomplete: str) -> list[str]:
@@ -152,7 +148,7 @@ def command(
             else:
                 run = run_classify(inputs, chosen, model, options, exclude=exclude, progress=progress)
     if dry:
-        _print_dry_run(report, as_json=as_json, verbose=verbose)
+        print_dry_run(report, as_json=as_json, verbose=verbose)
         return
     _finish(run, out, overwrite=overwrite, as_json=as_json, verbose=verbose)
 
@@ -167,99 +163,25 @@ def _task(file: Path | None, labels: str | None) -> Task | None:
 
 
 def _finish(run: Run, out: Path | None, *, overwrite: bool, as_json: bool, verbose: bool) -> None:
+    print_run(run, as_json=as_json, verbose=verbose)
     summary = run.summary
-    if as_json:
-        print_json(summary.to_json(with_stages=verbose))
-    else:
-        _print_rows(run)
-        _print_summary(summary)
-        if verbose:
-            print_stages(summary.stages)
+    if summary.interrupted:
+        _say_how_to_go_on(summary, out)
+        raise typer.Exit(130)
     if out is not None:
         with JobView.open(run.job) as view:
             rows = export(view, out, overwrite=overwrite)
-        print_note(f"{rows} rows written to {out}")
-    if summary.interrupted:
-        print_note(
-            f"interrupted: {summary.documents - summary.left} of {summary.documents} documents are done and kept in "
-            f"{summary.job}; run the same command again to go on"
-        )
-        raise typer.Exit(130)
+        print_note(f"{rows:,} rows written to {out}")
     if summary.failed:
-        print_note(f"{summary.failed} of {sum(summary.statuses.values())} rows failed; 'thresher export {summary.job} "
-                   "--to FILE.csv' lists the reasons")  # fmt: skip
+        where = f"'thresher export {summary.job} --to FILE.csv' lists" if out is None else f"{out} has"
+        print_note(f"{summary.failed:,} of {sum(summary.statuses.values()):,} rows failed; {where} the reasons")
         raise typer.Exit(3)
 
 
-def _print_rows(run: Run) -> None:
-    if len(run) > _ROWS_PRINTED:
-        return
-    several = len(run.summary.label_counts) > 1
-    columns = ("document", *(("question",) if several else ()), "label", "probability", "status")
-    rows = [_row(prediction, with_question=several) for prediction in run]
-    if rows:
-        print_table(columns, rows, right=("probability",))
-        print_line("")
-
-
-def _row(prediction: Prediction, *, with_question: bool) -> tuple[str, ...]:
-    probability = "" if prediction.probability is None else f"{prediction.probability:.3f}"
-    status = prediction.status if prediction.error is None else f"{prediction.status}: {prediction.error}"
-    question = (prediction.question,) if with_question else ()
-    return prediction.document_id, *question, _label(prediction), probability, status
-
-
-def _label(prediction: Prediction) -> str:
-    if isinstance(prediction.label, tuple):
-        return ", ".join(prediction.label) or "(none)"
-    return prediction.label or "-"
-
-
-def _print_summary(summary: RunSummary) -> None:
-    several = len(summary.label_counts) > 1
-    counted = [
-        (f"{question}: {label}" if several else label, f"{n:,}")
-        for question, counts in summary.label_counts.items()
-        for label, n in counts.items()
-    ]
-    other = [(f"({status})", f"{n:,}") for status, n in summary.statuses.items() if status != "ok"]
-    print_table(("label", "documents"), counted + other, right=("documents",))
-    print_line("")
-    print_line(
-        f"{summary.documents:,} documents ({summary.resumed:,} done before, {summary.duplicates:,} duplicates) in "
-        f"{duration(summary.seconds)}: {summary.documents_per_second:,.1f} documents/s, "
-        f"{summary.tokens_per_second:,.0f} tok/s read, {summary.cached_tokens:,} of {summary.prompt_tokens:,} prompt "
-        "tokens taken from the shared prefix"
+def _say_how_to_go_on(summary: RunSummary, out: Path | None) -> None:
+    """The file of ``--out`` is not begun, because the same command could not write it again."""
+    unwritten = "" if out is None else f"; {out} is written when all are done"
+    print_note(
+        f"interrupted: {summary.documents - summary.left:,} of {summary.documents:,} documents are done and kept in "
+        f"{summary.job}; run the same command again to go on{unwritten}"
     )
-    print_line(
-        f"{summary.model} on {summary.engine}, precision {summary.precision}, context {summary.context:,} tokens; "
-        f"job {summary.job}"
-    )
-
-
-def _print_dry_run(report: DryRun, *, as_json: bool, verbose: bool) -> None:
-    if as_json:
-        print_json(report.to_json(with_stages=verbose))
-        return
-    expected = "unknown" if report.expected_seconds is None else duration(report.expected_seconds)
-    rows = [
-        ("documents", f"{report.documents:,}"),
-        ("unreadable", f"{report.unreadable:,}"),
-        ("duplicates", f"{report.duplicates:,}"),
-        ("document tokens", f"{report.document_tokens:,}"),
-        ("prompt tokens to read", f"{report.prompt_tokens:,}"),
-        (f"longer than fits {report.context:,} tokens (--long {report.long_policy})", f"{report.too_long:,}"),
-        ("time to expect", expected),
-    ]
-    print_table(("dry run", ""), rows)
-    for document, reason in report.unreadable_reasons.items():
-        print_line(f"unreadable: {document}: {reason}")
-    for document, tokens in sorted(report.longest.items(), key=lambda item: -item[1]):
-        print_line(f"too long: {document}: {tokens:,} tokens")
-    if report.tokens_per_second is not None:
-        print_line(
-            f"projected from {report.sampled_tokens:,} tokens read now at {report.tokens_per_second:,.0f} tok/s by "
-            f"{report.model} on {report.engine}"
-        )
-    if verbose:
-        print_stages(report.stages)

@@ -19,12 +19,12 @@ from thresher.pipeline import ProgressState
 
 def print_error(message: str) -> None:
     """An error, on stderr."""
-    _stderr().print(Text(f"error: {message}", style="red"), soft_wrap=True)
+    _stderr().print(Text(_lines(f"error: {message}"), style="red"), soft_wrap=True)
 
 
 def print_note(message: str) -> None:
     """Something a person should know, on stderr."""
-    _stderr().print(Text(message), soft_wrap=True)
+    _stderr().print(Text(_lines(message)), soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -69,6 +69,11 @@ def _printable(text: str) -> str:
     return clean.encode(encoding, "replace").decode(encoding)
 
 
+def _lines(message: str) -> str:
+    """A message without control characters: it may quote the name of a file, a cell or what a library said."""
+    return "\n".join(map(_printable, message.split("\n")))
+
+
 def _stderr() -> Console:
     return Console(file=sys.stderr, highlight=False)
 
@@ -104,7 +109,7 @@ class LiveProgress:
 
     def message(self, text: str) -> None:
         """Something a person should know."""
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(_lines(text)), soft_wrap=True)
 
     def listed(self, documents: int) -> None:
         """So many documents were listed so far."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 
 import typer
@@ -34,4 +35,6 @@ def _used(context: typer.Context) -> Iterator[tuple[str, str, str]]:
 
 
 def _is_about(message: str, flag: str, value: str) -> bool:
-    return flag in message.split() or (bool(value) and value in message)
+    """Whether the message names the flag, or the value as a word; a number alone may be any figure."""
+    named = re.search(rf"(?<!\w){re.escape(value)}(?!\w)", message) if value and not value.isdigit() else None
+    return flag in message.split() or named is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from typing import Protocol, cast
 
 from thresher.engines.base import Engine, EngineOptions
 from thresher.errors import EngineUnavailableError, ThresherError, UsageError
+from thresher.models.files import ModelFiles
 from thresher.models.model import Model, open_model
-from thresher.models.reference import ModelFiles
+from thresher.suggestions import did_you_mean
 
 #: Name -> what opens it.
 ENGINES: Mapping[str, str] = {
@@ -79,9 +79,8 @@ def choose_engine(name: str, model: Model) -> tuple[str, str]:
     """
     if name != AUTO:
         if name not in ENGINES:
-            near = difflib.get_close_matches(name, [*ENGINES, AUTO], 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UsageError(f"there is no engine {name!r}, only {', '.join([*ENGINES, AUTO])}{hint}")
+            known = [*ENGINES, AUTO]
+            raise UsageError(f"there is no engine {name!r}, only {', '.join(known)}{did_you_mean(name, known)}")
         return name, "as asked"
     problems: list[str] = []
     for candidate, reason in _PREFERRED.items():

@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from thresher.errors import EstimatorError
-from thresher.tasks import did_you_mean
+from thresher.suggestions import did_you_mean
 
 _NAMED = 5
 

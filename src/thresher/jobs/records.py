@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from thresher.types import ReplyForm, Status
+from thresher.types import LABELLED_STATUSES, ReplyForm, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,6 @@ class DocumentState:
     content_sha256: str | None
     unreadable: bool
     scored: bool  # its content has a stored result, good or bad
-    failed: bool  # that result is a failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +127,7 @@ class JobCounts:
     @property
     def labelled(self) -> int:
         """Rows with an answer."""
-        return sum(count for status, count in self.statuses.items() if status in ("ok", "truncated", "abstained"))
+        return sum(count for status, count in self.statuses.items() if status in LABELLED_STATUSES)
 
     @property
     def failed(self) -> int:

@@ -176,11 +176,9 @@ class JobStore:
     def states(self, document_ids: Sequence[str]) -> dict[str, DocumentState]:
         """What the store knows of documents of the present listing; others are left out."""
         marks = ",".join("?" * len(document_ids))
-        failures = ",".join(f"'{status}'" for status in sorted(FAILURE_STATUSES))
         rows = self._query(
             f"""
-            SELECT d.document_id, d.content_sha256, d.unreadable_reason IS NOT NULL, COUNT(r.status) > 0,
-                   COALESCE(SUM(r.status IN ({failures})), 0) > 0
+            SELECT d.document_id, d.content_sha256, d.unreadable_reason IS NOT NULL, COUNT(r.status) > 0
             FROM documents AS d
             LEFT JOIN results AS r ON r.run_id = d.run_id AND r.content_sha256 = d.content_sha256
             WHERE d.run_id = ? AND d.listing = ? AND d.document_id IN ({marks}) GROUP BY d.document_id
@@ -192,7 +190,6 @@ class JobStore:
                 content_sha256=row[1].hex() if row[1] else None,
                 unreadable=bool(row[2]),
                 scored=bool(row[3]),
-                failed=bool(row[4]),
             )
             for row in rows
         }
@@ -223,7 +220,7 @@ class JobStore:
         return {row[0].hex() for row in rows}
 
     def forget_failures(self) -> int:
-        """Drop the stored failures of the present listing, so that they are tried again; returns how many."""
+        """Drop the stored failures of the run, so that they are tried again; returns how many."""
         failures = ",".join(f"'{status}'" for status in sorted(FAILURE_STATUSES))
         with self._transaction():
             unreadable = self._connection.execute(

@@ -2,8 +2,9 @@
 
 from thresher.models.chat_template import ChatTemplate, PlainFormat
 from thresher.models.facts import ModelFacts
+from thresher.models.files import ModelFiles
 from thresher.models.model import Model, load_facts, open_model
-from thresher.models.reference import ModelFiles, resolve
+from thresher.models.reference import resolve
 
 __all__ = [
     "ChatTemplate",

@@ -18,7 +18,7 @@ from huggingface_hub import constants, get_session, utils
 from huggingface_hub.errors import HfHubHTTPError
 
 from thresher.errors import ModelDownloadError
-from thresher.models.reference import Progress
+from thresher.models.files import Progress
 
 #: The base of all errors of the HTTP library that the hub library uses (httpx in 1.x, httpx2 in 2.x).
 HTTP_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]

@@ -18,8 +18,9 @@ from huggingface_hub.file_download import repo_folder_name
 
 from thresher.errors import ModelDownloadError, ModelNotFoundError
 from thresher.models.download import HTTP_ERROR, Download, download
+from thresher.models.files import ModelFiles, Progress, checkpoint_files
 from thresher.models.quantizations import RepositoryModel, choose
-from thresher.models.reference import ModelFiles, Progress, checkpoint_files, is_first_file, model_name
+from thresher.models.shards import is_first_file, model_name
 
 _REVISION = "main"
 

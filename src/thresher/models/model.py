@@ -11,10 +11,10 @@ from thresher.models.checkpoint import TOKENIZER, Checkpoint, open_checkpoint
 from thresher.models.checkpoint_facts import checkpoint_facts
 from thresher.models.checkpoint_tokenizer import build_checkpoint_tokenizer
 from thresher.models.facts import ModelFacts, facts_from_headers
+from thresher.models.files import ModelFiles
 from thresher.models.fingerprint import fingerprint
 from thresher.models.gguf_file import GgufHeader, read_header
 from thresher.models.gguf_tokenizer import build_tokenizer, special_texts
-from thresher.models.reference import ModelFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 
 from thresher.errors import ModelNotFoundError
 from thresher.models.checkpoint import SMALL_FILES
-from thresher.models.reference import is_first_file, model_name, shards_of, suggestion
+from thresher.models.shards import is_first_file, model_name, shards_of
+from thresher.suggestions import did_you_mean
 
 #: Taken, in this order, where a reference names no quantization. llama.cpp does the same.
 DEFAULT_QUANTIZATIONS = ("Q4_K_M", "Q8_0")
@@ -70,7 +71,7 @@ def choose(repository: str, paths: Sequence[str], quantization: str | None) -> R
             )
     available = [model.quantization for model in models]
     problem = "name a quantization" if quantization is None else f"no quantization {quantization!r}"
-    near = "" if quantization is None else suggestion(quantization, available)
+    near = "" if quantization is None else did_you_mean(quantization, available, most=3)
     raise ModelNotFoundError(
         f"{repository}: {problem}{near}; available: {', '.join(dict.fromkeys(available))} "
         f"(write {repository}:{available[0]})"

@@ -8,38 +8,17 @@ owner/repo, owner/repo:Q4_K_M     a repository on the hub, and the quantization 
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path, PurePath
-from typing import TypeVar
+from pathlib import Path
 
 from thresher.errors import ModelError, ModelNotFoundError
-from thresher.models.checkpoint import checkpoint_shards, is_checkpoint
+from thresher.models.checkpoint import is_checkpoint
+from thresher.models.files import ModelFiles, Progress, checkpoint_files
+from thresher.models.shards import is_first_file, model_name, shards_of
+from thresher.suggestions import did_you_mean
 
-AnyPath = TypeVar("AnyPath", bound=PurePath)
-#: Called with (bytes present, bytes in all) while a download goes on.
-Progress = Callable[[int, int], None]
-
-_SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.IGNORECASE)
 _HUB_REFERENCE = re.compile(r"^(?P<repo>[\w.-]+/[\w.-]+?)(?::(?P<quantization>[\w.-]+))?$")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFiles:
-    """A model's files on this machine. With one file, ``shards`` holds just ``path``."""
-
-    reference: str  # what the user wrote
-    name: str  # for people, e.g. "Qwen3.5-27B-UD-Q5_K_XL"
-    path: Path  # the first shard, which llama.cpp is given; of a checkpoint its folder
-    shards: tuple[Path, ...]
-
-    @property
-    def is_checkpoint(self) -> bool:
-        """Whether this is a folder with safetensors files rather than GGUF."""
-        return self.path not in self.shards
 
 
 def resolve(reference: str, *, offline: bool | None = None, progress: Progress | None = None) -> ModelFiles:
@@ -70,7 +49,7 @@ def resolve(reference: str, *, offline: bool | None = None, progress: Progress |
         return files_at(path, reference)
     hub_reference = _HUB_REFERENCE.match(reference)
     if hub_reference:
-        from thresher.models.hub import fetch
+        from thresher.models.hub import fetch  # only here, because the hub's library takes long to import
 
         return fetch(
             hub_reference["repo"], hub_reference["quantization"], reference, offline=offline, progress=progress
@@ -114,41 +93,6 @@ def files_in_folder(folder: Path, reference: str) -> ModelFiles:
     raise ModelNotFoundError(f"{folder}: holds no .gguf file and no checkpoint (it holds {found})")
 
 
-def checkpoint_files(folder: Path, reference: str, name: str) -> ModelFiles:
-    """The checkpoint in ``folder``. Raises as :func:`files_in_folder`."""
-    return ModelFiles(reference=reference, name=name, path=folder, shards=checkpoint_shards(folder))
-
-
-def shards_of(path: AnyPath) -> tuple[AnyPath, ...]:
-    """All shards of the model that ``path`` is a shard of, in order; just ``path`` when it is the only file."""
-    match = _SHARD.match(path.name)
-    if not match:
-        return (path,)
-    count = int(match["count"])
-    suffix = path.name[-len(".gguf") :]
-    return tuple(
-        path.with_name(f"{match['stem']}-{number:05d}-of-{count:05d}{suffix}") for number in range(1, count + 1)
-    )
-
-
-def model_name(file_name: str) -> str:
-    """What people call the model in a file of this name."""
-    match = _SHARD.match(file_name)
-    return match["stem"] if match else Path(file_name).stem
-
-
-def is_projector(file_name: str) -> bool:
-    """Whether a GGUF file of this name holds a vision or audio projector, which reads no text."""
-    return "mmproj" in file_name.lower()
-
-
-def is_first_file(file_name: str) -> bool:
-    """Whether a file of this name is a GGUF model or the first shard of one."""
-    match = _SHARD.match(file_name)
-    is_gguf = file_name.lower().endswith(".gguf") and not is_projector(file_name) and not file_name.startswith(".")
-    return is_gguf and (match is None or int(match["number"]) == 1)
-
-
 def _demo() -> ModelFiles:
     path = Path(str(resources.files("thresher.models") / "demo" / "demo.gguf"))
     if not path.is_file():
@@ -162,10 +106,4 @@ def _nearest(path: Path) -> str:
         beside = [entry.name for entry in path.parent.iterdir() if entry.suffix == ".gguf" or entry.is_dir()]
     except OSError:
         return ""
-    return suggestion(path.name, [*beside, "demo"])
-
-
-def suggestion(wanted: str, known: Sequence[str]) -> str:
-    """A question naming the ``known`` names nearest to ``wanted``, to end a message; empty where none is near."""
-    near = difflib.get_close_matches(wanted, known, n=3)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+    return did_you_mean(path.name, [*beside, "demo"], most=3)

@@ -41,11 +41,8 @@ BATCH_ASSIGNMENT = Assignment(
 class BatchInputs:
     """The requests of batch files; they can be gone through more than once. ``check`` comes first."""
 
-    def __init__(self, files: Sequence[Path], options: ClassifyOptions) -> None:
-        given = {"--text-column": options.text_column, "--id-column": options.id_column}
-        column = next((flag for flag, value in {**given, "--gold-column": options.gold_column}.items() if value), None)
-        if column is not None:
-            raise UsageError(f"{files[0]} is a batch file, whose lines have no columns; leave out {column}")
+    def __init__(self, files: Sequence[Path], options: ClassifyOptions, exclude: Sequence[Path] = ()) -> None:
+        _check_fitting(files, options, exclude)
         self.sharing = Sharing()
         self.notices: tuple[str, ...] = ()
         self._files = files
@@ -87,6 +84,21 @@ class BatchInputs:
 
     def _group(self, item: Item) -> Group | None:
         return None if item.request is None else self.sharing.group_of(item.request)
+
+
+def _check_fitting(files: Sequence[Path], options: ClassifyOptions, outputs: Sequence[Path]) -> None:
+    """Refuse what makes no sense for batch files, rather than pass it over."""
+    columns = {
+        "--text-column": options.text_column, "--id-column": options.id_column, "--gold-column": options.gold_column,
+    }  # fmt: skip
+    if column := next((flag for flag, value in columns.items() if value), None):
+        raise UsageError(f"{files[0]} is a batch file, whose lines have no columns; leave out {column}")
+    reading = {"--attachments": options.attachments, "--ocr": options.ocr}
+    if flag := next((flag for flag, value in reading.items() if value), None):
+        raise UsageError(f"{files[0]} is a batch file, whose lines are texts; leave out {flag}")
+    written = {path.resolve() for path in outputs}
+    if both := next((path for path in files if path.resolve() in written), None):
+        raise InputError(f"{both} is both an input and an output of this run; name another")
 
 
 def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:

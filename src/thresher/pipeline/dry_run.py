@@ -111,6 +111,9 @@ class _Tally:
         read = prepared.read
         reason = read.unreadable_reason
         if prepared.failure is not None and prepared.place is None:  # a request that this model cannot be asked
+            if prepared.failure.status == "oversize":
+                self._counts["too_long"] += 1
+                return
             reason = prepared.failure.reason
         if reason is not None:
             self._counts["unreadable"] += 1

@@ -12,7 +12,7 @@ from thresher.errors import UsageError
 from thresher.pipeline.asking import Asking, AskingOptions, Assignment, TaskAsking, task_assignment
 from thresher.pipeline.batch import BATCH_ASSIGNMENT, BatchAsking, BatchInputs
 from thresher.pipeline.listing import Inputs, Places
-from thresher.pipeline.options import ClassifyOptions, default_job_folder
+from thresher.pipeline.options import JOBS_FOLDER, ClassifyOptions, default_job_folder
 from thresher.tasks import Task
 
 
@@ -79,11 +79,11 @@ def open_subject(
     if not batches and task is None:
         raise UsageError("give either --task FILE or --labels a,b,c")
     if task is None:
-        requests = BatchInputs(batches, options)
+        requests = BatchInputs(batches, options, exclude)
         requests.check()
         return BatchSubject(requests), _folder(options, requests.names(), BATCH_ASSIGNMENT)
     folder = _folder(options, Inputs(places, options).names(), task_assignment(task))
-    inputs = Inputs(places, options, [folder, *exclude])
+    inputs = Inputs(places, options, [folder, Path(JOBS_FOLDER), *exclude])  # other jobs are no documents either
     inputs.check()
     return TaskSubject(inputs, task), folder
 

@@ -1,6 +1,6 @@
 """Labels and questions, task files, and the prompt they make."""
 
-from thresher.tasks.labels import Label, did_you_mean
+from thresher.tasks.labels import Label
 from thresher.tasks.prompt import TaskPrompt, build_prompt
 from thresher.tasks.question import Example, Question
 from thresher.tasks.task import DEFAULT_EXAMPLES_TOKENS, Task
@@ -17,7 +17,6 @@ __all__ = [
     "TaskPrompt",
     "Verdict",
     "build_prompt",
-    "did_you_mean",
     "document_text",
     "load_task",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -104,9 +103,3 @@ def check_labels(names: Sequence[object], *, least: int) -> None:
         raise TaskError("there are no labels; give at least two, as in --labels invoice,contract")
     if len(names) < least:
         raise TaskError(f"there is only one label, {names[0]!r}; a choice needs at least two (add 'other'?)")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'lease'?"`` for the nearest of ``known``, or an empty string."""
-    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""

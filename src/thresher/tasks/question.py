@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from thresher.errors import TaskError
-from thresher.tasks.labels import Label, LabelNode, as_labels, check_labels, did_you_mean, label_tree
+from thresher.suggestions import did_you_mean
+from thresher.tasks.labels import Label, LabelNode, as_labels, check_labels, label_tree
 
 Kind = Literal["choice", "multi", "yes_no", "score"]
 KINDS: tuple[str, ...] = get_args(Kind)

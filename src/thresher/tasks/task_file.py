@@ -11,7 +11,7 @@ from typing import Any, cast
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from thresher.errors import TaskError
-from thresher.tasks.labels import did_you_mean
+from thresher.suggestions import did_you_mean
 from thresher.tasks.question import KINDS, Kind, Question
 from thresher.tasks.task import DEFAULT_EXAMPLES_TOKENS, DEFAULT_NAME, Task
 from thresher.tasks.yaml_nodes import NodeReader, line_of, parse

@@ -10,7 +10,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from thresher.errors import TaskError
-from thresher.tasks.labels import did_you_mean
+from thresher.suggestions import did_you_mean
 
 _LARGEST_FILE_BYTES = 10 * 1024 * 1024
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")

@@ -83,7 +83,7 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 
 
 @given(head=TEXT, tail=TEXT, texts=st.lists(TEXT, min_size=2, max_size=5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_sharing_never_changes_a_prompt(
     head: str, tail: str, texts: list[str], opened: Model, tokenizer: Tokenizer
 ) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -51,6 +51,21 @@ def worker_command() -> list[str]:
     return [sys.executable, "-P", "-c", bootstrap, *filter(None, sys.path), package_home]
 
 
+@contextlib.contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """A process started meanwhile has SIGINT blocked from its first instruction on: Ctrl-C cannot kill it before it has
+    begun to ignore the signal.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class WorkerProcess:
     """A started worker.
 
@@ -65,9 +80,10 @@ class WorkerProcess:
         self._decoder = Decoder()
         with tempfile.TemporaryFile() as errors:
             try:
-                self._process = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=0
-                )
+                with _sigint_blocked():
+                    self._process = subprocess.Popen(
+                        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=0
+                    )
             except OSError as error:
                 raise ThresherError(f"the document reader did not start: {error}") from error
             assert self._process.stdin is not None  # noqa: S101

@@ -1,7 +1,7 @@
 """The worker process: paths come in, texts or reasons go out, one document after the other.
 
-It is started by the pool with the standard streams as pipes. It limits its own memory, dies with its parent, and leaves
-Ctrl-C to the parent.
+It is started by the pool with the standard streams as pipes and SIGINT blocked. It limits its own memory, dies with its
+parent, and leaves Ctrl-C to the parent.
 """
 
 from __future__ import annotations

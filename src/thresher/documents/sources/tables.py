@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from thresher.documents.items import Item
 from thresher.documents.parsers.normalise import normalise
 from thresher.documents.sources.rows import MAX_ROW_CHARACTERS, Row
 from thresher.errors import InputError
+from thresher.suggestions import did_you_mean
 
 _TEXT_COLUMN = "text"
 _OTHER_TEXT_COLUMNS = ("content", "body", "document")
@@ -120,9 +120,7 @@ def _require(path: str, role: str, asked: str | None, there: Sequence[str]) -> s
         return None
     if asked in there:
         return _once(path, asked, there)
-    near = difflib.get_close_matches(asked, there, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise InputError(f"{path} has no {role} column {asked!r}{_listed(there)}{hint}")
+    raise InputError(f"{path} has no {role} column {asked!r}{_listed(there)}{did_you_mean(asked, there)}")
 
 
 def _once(path: str, column: str, there: Sequence[str]) -> str:

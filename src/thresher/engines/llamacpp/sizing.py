@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from thresher.engines.llamacpp.memory import ModelMemory
 from thresher.engines.llamacpp.planner import PackLimits
 from thresher.errors import EngineCapacityError, UsageError
 from thresher.models.facts import ModelFacts
+from thresher.suggestions import did_you_mean
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +90,7 @@ def plan_sizes(
 def _settings(settings: Mapping[str, int]) -> Mapping[str, int]:
     for name, value in settings.items():
         if name not in SETTINGS:
-            near = difflib.get_close_matches(name, SETTINGS, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, SETTINGS)
             raise UsageError(f"the engine llamacpp has no setting {name!r}, it has {', '.join(SETTINGS)}{hint}")
         least, largest = SETTINGS[name]
         if not least <= value <= largest:

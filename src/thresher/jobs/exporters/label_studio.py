@@ -97,11 +97,20 @@ class _Tasks:
         row = rows[0]
         if row.gold is None or len(rows) > 1:
             return []
-        named = row.gold.split(LABEL_JOINER) if self.controls.is_multi(row.question) else [row.gold]
+        named = _gold_labels(row.gold) if self.controls.is_multi(row.question) else [row.gold]
         if not self.controls.has_labels(row.question, named):
             return []
         region = self.controls.region(row.question, tuple(named), None)
-        return [{"ground_truth": True, "result": [region]}]
+        return [{"ground_truth": True, "result": [] if region is None else [region]}]
+
+
+def _gold_labels(gold: str) -> list[str]:
+    """Several labels as exports write them: a JSON list, as a table with lists has it, or joined by ``|``."""
+    try:
+        listed = json.loads(gold)
+    except ValueError:
+        listed = None
+    return list(map(str, listed)) if isinstance(listed, list) else gold.split(LABEL_JOINER)
 
 
 def _answer(row: Prediction) -> dict[str, Any]:
