@@ -218,7 +218,9 @@ def test_people_get_a_table(thresher: Thresher, folder: Path, model: str) -> Non
 
 def test_engines_are_listed(thresher: Thresher) -> None:
     found = thresher("engines", "--json").json["engines"]
-    assert {engine["name"]: engine["available"] for engine in found} == {"llamacpp": True, "fake": True}
+    assert {engine["name"]: engine["available"] for engine in found} == {
+        "native": True, "llamacpp": True, "fake": True,
+    }  # fmt: skip
     assert "llamacpp" in thresher("engines").out
 
 
