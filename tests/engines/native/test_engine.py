@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from tests.support import engine_models
+from tests.support.checkpoints import tiny_config, write_checkpoint
 from tests.support.prompts import make_prompt, make_requests, make_text
 from thresher.answers import Answer
 from thresher.engines import Engine, EngineOptions, choose_engine, open_engine
@@ -18,6 +21,7 @@ from thresher.engines.native.forward import ForwardPass, HeldPrefix
 from thresher.engines.native.pack import HELD, Pack
 from thresher.engines.registry import probe
 from thresher.errors import EngineCapacityError, EngineError, EngineUnavailableError, UsageError
+from thresher.models import open_model, resolve
 from thresher.types import Prompt, Scores
 
 DEVICES = ("cpu", "cpu,cpu")
@@ -92,8 +96,16 @@ def test_options_that_make_no_sense(options: dict[str, object], message: str) ->
         open_native(**options)
 
 
+@pytest.mark.parametrize("precision", ["int8", "fp8", "nvfp4"])
+def test_a_width_that_a_precision_cannot_multiply(precision: str, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, dataclasses.replace(tiny_config("qwen3"), intermediate_size=168))
+    model = open_model(resolve(str(tmp_path)))
+    with pytest.raises(UsageError, match=rf"--precision {precision} .* has 168; use bf16"):
+        open_engine("native", model, EngineOptions(threads=1, precision=precision))
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-@pytest.mark.parametrize("device", ["gpu", "cuda:3"])
+@pytest.mark.parametrize("device", ["gpu", "gpus", "cuda:3", "cpu,cuda:0"])
 def test_a_gpu_where_there_is_none(device: str) -> None:
     with pytest.raises(EngineUnavailableError, match="finds 0 CUDA devices"):
         open_native(device=device)
