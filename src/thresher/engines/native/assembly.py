@@ -10,7 +10,7 @@ import psutil
 import torch
 
 from thresher.engines.base import EngineInfo, EngineOptions
-from thresher.engines.native.devices import all_gpus, choose_devices, describe, free_bytes, least_capability
+from thresher.engines.native.devices import choose_devices, describe, free_bytes, gpus_like, least_capability
 from thresher.engines.native.engine import NativeEngine
 from thresher.engines.native.forward import ForwardPass
 from thresher.engines.native.head import Head
@@ -128,7 +128,7 @@ def _enough_devices(
     chosen = options.device is not None or options.weights_memory_bytes is not None
     if chosen or len(devices) > 1 or devices[0].type == "cpu":
         return devices
-    return devices if weights_bytes <= _WEIGHTS_SHARE * free_bytes(devices)[0] else all_gpus()
+    return devices if weights_bytes <= _WEIGHTS_SHARE * free_bytes(devices)[0] else gpus_like(devices[0])
 
 
 def _parts(

@@ -33,9 +33,11 @@ def choose_devices(asked: str | None) -> list[torch.device]:
     return devices
 
 
-def all_gpus() -> list[torch.device]:
-    """Every CUDA device of this machine."""
-    return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+def gpus_like(first: torch.device) -> list[torch.device]:
+    """Every CUDA device of this machine that computes in whatever ``first`` does; the first one is first."""
+    least = torch.cuda.get_device_capability(first)
+    others = [torch.device("cuda", number) for number in range(torch.cuda.device_count()) if number != first.index]
+    return [first, *(other for other in others if torch.cuda.get_device_capability(other) >= least)]
 
 
 def least_capability(devices: Sequence[torch.device]) -> tuple[int, int] | None:
