@@ -54,7 +54,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         models = {"F32": str(write_float32_copy(resolve("demo").path, Path(folder) / "f32.gguf")), "Q8_0": "demo"}
-        cases = []
+        cases: list[dict[str, Any]] = []
         for name, (source, task) in document_sets(arguments, Path(folder)).items():
             readings = {
                 (engine, weights): read(engine, model, source, task, arguments)

@@ -16,15 +16,22 @@ from thresher.engines.native.forward import ForwardPass
 from thresher.engines.native.head import Head
 from thresher.engines.native.layer_format import LayerFormat, activation_dtype
 from thresher.engines.native.pipeline import Pipeline, packs_in_flight
-from thresher.engines.native.placement import Part, Placement, place, table_bytes
+from thresher.engines.native.placement import (
+    WEIGHTS_SHARE,
+    Part,
+    Placement,
+    free_after_weights,
+    lay_over,
+    place,
+    table_bytes,
+)
 from thresher.engines.native.precision import PrecisionChoice, choose_precision
 from thresher.engines.native.reader import Reader
 from thresher.engines.native.sizing import Sizes, check_settings, plan_sizes
-from thresher.engines.native.split import split_layers
 from thresher.engines.native.streaming import LayerStore, layer_formats
 from thresher.engines.native.tables import EMBEDDING, Table, head_name
 from thresher.engines.native.weights import WeightSource, open_weights
-from thresher.errors import EngineCapacityError, ModelFormatError, UsageError
+from thresher.errors import ModelFormatError, UsageError
 from thresher.models.facts import ModelFacts
 from thresher.models.model import Model
 from thresher.models.tokenizer import Tokenizer
@@ -34,9 +41,6 @@ _PACKS_PER_CALL, _PIPELINED_PACKS_PER_CALL = 4, 16
 _DOCUMENTS_PER_CALL = 512
 #: The residual stream of a pack stays on the card up to this share of its free memory, else it waits in host memory.
 _RESIDUAL_SHARE = 0.25
-#: A model is taken to fit one GPU when its weights leave this share of the free memory to what is computed.
-_WEIGHTS_SHARE = 0.85
-_GIB = 1 << 30
 
 
 def open_native(model: Model, options: EngineOptions) -> NativeEngine:
@@ -74,9 +78,9 @@ def assemble(
     limit = options.weights_memory_bytes
     blocks = [form.block_bytes for form in _layer_formats(source, choice.precision)]
     devices = _enough_devices(devices, sum(blocks) + table_bytes(source, dtype), options)
-    parts = _parts(source, devices, blocks, dtype, limit)
+    parts = lay_over(source, devices, blocks, dtype, limit)
     placements = [place(part, source, blocks, dtype, limit) for part in parts]
-    free = min(_free_after_weights(facts, *both) for both in zip(parts, placements, strict=True))
+    free = min(free_after_weights(facts.name, *both) for both in zip(parts, placements, strict=True))
     on_gpu = devices[0].type == "cuda"
     resident = sum(len(placement.resident) for placement in placements)
     sizes = plan_sizes(
@@ -128,46 +132,7 @@ def _enough_devices(
     chosen = options.device is not None or options.weights_memory_bytes is not None
     if chosen or len(devices) > 1 or devices[0].type == "cpu":
         return devices
-    return devices if weights_bytes <= _WEIGHTS_SHARE * free_bytes(devices)[0] else gpus_like(devices[0])
-
-
-def _parts(
-    source: WeightSource,
-    devices: Sequence[torch.device],
-    blocks: Sequence[int],
-    dtype: torch.dtype,
-    limit: int | None,
-) -> list[Part]:
-    """Layers over devices; a device that streams has room for any."""
-    free = free_bytes(devices)
-    if len(devices) == 1:
-        ranges = [range(len(blocks))]  # whether they fit is seen when tables are counted too
-    elif limit is not None:
-        ranges = split_layers(blocks, [sum(blocks)] * len(devices))
-    else:
-        rooms = [int(_WEIGHTS_SHARE * room) for room in free]
-        rooms[-1] -= table_bytes(source, dtype)
-        ranges = split_layers(blocks, rooms)
-    return [
-        Part(
-            device=device,
-            layers=layers,
-            free_bytes=room,
-            first=layers.start == 0,
-            last=layers.stop == len(blocks),
-        )
-        for device, layers, room in zip(devices, ranges, free, strict=True)
-    ]
-
-
-def _free_after_weights(facts: ModelFacts, part: Part, placement: Placement) -> int:
-    if part.free_bytes <= placement.device_bytes:
-        raise EngineCapacityError(
-            f"the weights of {facts.name} take {placement.device_bytes / _GIB:.2f} GiB on {part.device} in the compute "
-            f"format, and {part.free_bytes / _GIB:.2f} GiB are free; give --weights-memory or a smaller --precision, "
-            "or free memory"
-        )
-    return part.free_bytes - placement.device_bytes
+    return devices if weights_bytes <= WEIGHTS_SHARE * free_bytes(devices)[0] else gpus_like(devices[0])
 
 
 def _tables(
