@@ -76,7 +76,7 @@ def open_random(
     """The engine as ``thresher classify`` would assemble it for this machine, over ``source``."""
     choice = PrecisionChoice(precision, "as asked")
     options = EngineOptions(precision=precision, settings=settings or {})
-    return assemble(_facts(name, source.config), cast(Any, None), source, choice, device, options)
+    return assemble(_facts(name, source.config), cast(Any, None), source, choice, [device], options)
 
 
 def _facts(name: str, config: NativeConfig) -> ModelFacts:

@@ -47,9 +47,12 @@ class Subject:
     tolerance: float
     settings: Mapping[str, int] = field(default_factory=dict)
     threads: int | None = None
+    device: str | None = None
 
     def open(self, context_tokens: int | None = None) -> Engine:
-        options = EngineOptions(context_tokens=context_tokens, settings=self.settings, threads=self.threads)
+        options = EngineOptions(
+            context_tokens=context_tokens, settings=self.settings, threads=self.threads, device=self.device
+        )
         return open_engine(self.engine, self.model(), options)
 
 
@@ -63,6 +66,7 @@ SUBJECTS = (
     Subject("llamacpp, attention only, packs", "llamacpp", engine_models.plain, 1e-3, {"documents": 16}),
     Subject("native, hybrid", "native", engine_models.shipped, 1e-4, threads=1),
     Subject("native, hybrid, small steps", "native", engine_models.shipped, 1e-4, SMALL_STEPS, threads=1),
+    Subject("native, two devices", "native", engine_models.shipped, 1e-4, SMALL_STEPS, threads=1, device="cpu,cpu"),
     Subject("native, attention only", "native", engine_models.plain, 1e-4, threads=1),
 )
 

@@ -111,7 +111,11 @@ def command(
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(metavar="D", help="Where the engine computes: cpu or gpu.", envvar="THRESHER_DEVICE"),
+        typer.Option(
+            metavar="D",
+            help="Where the engine computes: cpu or gpu; native: also cuda:0,cuda:1.",
+            envvar="THRESHER_DEVICE",
+        ),
     ] = None,
     weights_memory: Annotated[
         str | None,

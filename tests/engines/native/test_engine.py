@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tests.support import engine_models
+from tests.support.checkpoints import tiny_config, write_checkpoint
 from tests.support.prompts import make_prompt, make_requests, make_text
 from thresher.answers import Answer
 from thresher.engines import Engine, EngineOptions, choose_engine, open_engine
 from thresher.engines.native import opening
-from thresher.engines.native.pack import Tree
-from thresher.engines.native.reader import Reader
-from thresher.engines.native.reading import Reading
+from thresher.engines.native.forward import ForwardPass, HeldPrefix
+from thresher.engines.native.pack import HELD, Pack
 from thresher.engines.registry import probe
 from thresher.errors import EngineCapacityError, EngineError, EngineUnavailableError, UsageError
+from thresher.models import open_model, resolve
 from thresher.types import Prompt, Scores
 
+DEVICES = ("cpu", "cpu,cpu")
 LABELS = ("invoice", "invoice from abroad", "contract", "minutes")
 MIB = 1 << 20
 
@@ -79,6 +84,8 @@ def test_weights_memory_below_the_least() -> None:
     [
         ({"precision": "fp31"}, "did you mean 'fp32'"),
         ({"device": "tpu"}, "cpu, gpu and cuda:N"),
+        ({"device": "cpu,,cpu"}, "cpu, gpu and cuda:N"),
+        ({"device": ",".join(["cpu"] * 9)}, "names 9 devices, and the model has 8 layers"),
         ({"settings": {"pack_token": 700}}, "did you mean 'pack_tokens'"),
         ({"settings": {"step_tokens": 1}}, "it may be 64 to"),
         ({"context_tokens": 10**6}, "trained for"),
@@ -89,8 +96,16 @@ def test_options_that_make_no_sense(options: dict[str, object], message: str) ->
         open_native(**options)
 
 
+@pytest.mark.parametrize("precision", ["int8", "fp8", "nvfp4"])
+def test_a_width_that_a_precision_cannot_multiply(precision: str, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, dataclasses.replace(tiny_config("qwen3"), intermediate_size=168))
+    model = open_model(resolve(str(tmp_path)))
+    with pytest.raises(UsageError, match=rf"--precision {precision} .* has 168; use bf16"):
+        open_engine("native", model, EngineOptions(threads=1, precision=precision))
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-@pytest.mark.parametrize("device", ["gpu", "cuda:3"])
+@pytest.mark.parametrize("device", ["gpu", "gpus", "cuda:3", "cpu,cuda:0"])
 def test_a_gpu_where_there_is_none(device: str) -> None:
     with pytest.raises(EngineUnavailableError, match="finds 0 CUDA devices"):
         open_native(device=device)
@@ -103,41 +118,57 @@ def test_bf16_is_near_fp32() -> None:
             assert one.probabilities == pytest.approx(other.probabilities, abs=0.1)
 
 
-def test_memory_that_runs_out_costs_a_smaller_pack(monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_native() as engine:
+@pytest.mark.parametrize("device", DEVICES)
+def test_memory_that_runs_out_costs_a_smaller_pack(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    with open_native(device=device) as engine:
         prompt = make_prompt(engine.tokenizer, LABELS)
         expected = answers(score(engine, prompt))
-        read = Reader.read
+        run = ForwardPass.run
 
-        def read_one_at_most(reader: Reader, prompt: Prompt, readings: list[Reading], trees: list[Tree]) -> int:
-            if len(readings) > 1:
+        def run_one_at_most(
+            part: ForwardPass, pack: Pack, held: HeldPrefix | None, x: torch.Tensor | None = None
+        ) -> torch.Tensor:
+            if sum(segment.parent == HELD for segment in pack.segments) > 1:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-            return read(reader, prompt, readings, trees)
+            return run(part, pack, held, x)
 
-        monkeypatch.setattr(Reader, "read", read_one_at_most)
+        monkeypatch.setattr(ForwardPass, "run", run_one_at_most)
         for one, other in zip(answers(score(engine, prompt)), expected, strict=True):
             assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
 
 
-def test_memory_that_does_not_hold_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_out(*_: object) -> int:
+@pytest.mark.parametrize("device", DEVICES)
+def test_memory_that_does_not_hold_one_request(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    def run_out(*_: object) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
-    monkeypatch.setattr(Reader, "read", run_out)
-    with open_native() as engine:
+    monkeypatch.setattr(ForwardPass, "run", run_out)
+    with open_native(device=device) as engine:
         for scores in score(engine):
             assert scores.failure is not None
             assert scores.failure.status == "engine_error"
             assert "does not hold this request: CUDA out of memory" in scores.failure.reason
 
 
-def test_what_torch_cannot_do_stops_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    def break_down(*_: object) -> int:
-        raise RuntimeError("an illegal memory access was encountered")
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("pass_", ["run", "hold"])
+def test_what_torch_cannot_do_stops_the_engine(monkeypatch: pytest.MonkeyPatch, device: str, pass_: str) -> None:
+    with open_native(device=device, settings={"pack_tokens": 256}) as engine:
+        prompt = make_prompt(engine.tokenizer, LABELS)
+        with monkeypatch.context() as patch:
+            patch.setattr(ForwardPass, pass_, _break_down_on_the_last(getattr(ForwardPass, pass_)))
+            with pytest.raises(EngineError, match="illegal memory access"):
+                score(engine, prompt)
+        assert answers(score(engine, prompt)), "what was not held is held now"
 
-    monkeypatch.setattr(Reader, "read", break_down)
-    with open_native() as engine, pytest.raises(EngineError, match="illegal memory access"):
-        score(engine)
+
+def _break_down_on_the_last(method: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    def break_down(part: ForwardPass, *arguments: Any) -> torch.Tensor:
+        if part._store._layers.stop == 8:
+            raise RuntimeError("an illegal memory access was encountered")
+        return method(part, *arguments)
+
+    return break_down
 
 
 def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:

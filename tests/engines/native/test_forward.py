@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.native_models import FAMILIES, VOCABULARY, Twin, make_twin
 from thresher.engines.native.config import Family
-from thresher.engines.native.forward import ForwardPass
+from thresher.engines.native.forward import ForwardPass, HeldPrefix
 from thresher.engines.native.head import Head
 from thresher.engines.native.pack import HELD, Place, Tree, lay_out
 from thresher.engines.native.streaming import LayerStore
@@ -49,7 +49,8 @@ class Pair:
         if prefix:
             tree = Tree(0)
             tree.keep(tree.append(HELD, prefix))
-            held = self.forward.hold(lay_out([tree], step_rows, step_spans)[0])
+            held = HeldPrefix()
+            self.forward.hold(lay_out([tree], step_rows, step_spans)[0], held)
         pack, ranks = lay_out(trees, step_rows, step_spans)
         answers = self.head.answer_rows(range(VOCABULARY))
         found = self.head.logits(self.head.norm(self.forward.run(pack, held)), answers)

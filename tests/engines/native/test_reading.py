@@ -12,6 +12,7 @@ from tests.engines.native.test_forward import Pair, make_pair, make_tokens
 from tests.support.native_models import Twin, make_twin
 from thresher.answers import Answer, AnswerTrie
 from thresher.engines.native import reading as reading_module
+from thresher.engines.native.pipeline import Pipeline
 from thresher.engines.native.reader import Reader
 from thresher.engines.native.reading import Reading
 from thresher.engines.native.sizing import Sizes
@@ -48,11 +49,11 @@ def make_question(name: str, suffix: Sequence[int]) -> QuestionPrompt:
 
 def read(pair: Pair, prompt: Prompt, documents: Sequence[Sequence[int]]) -> tuple[list[Reading], int]:
     """Readings when finished, and how many passes it took."""
-    reader = Reader(pair.forward, pair.head, SIZES)
+    reader = Reader(Pipeline([pair.forward]), pair.head, SIZES)
     readings = [Reading(Request(request_id=n, prompt=prompt, document_tokens=list(d))) for n, d in enumerate(documents)]
     passes = 0
     while unfinished := [reading for reading in readings if not reading.finished]:
-        reader.read(prompt, unfinished, [reading.tree() for reading in unfinished])
+        reader.send(prompt, unfinished, [reading.tree() for reading in unfinished]).land()
         passes += 1
     return readings, passes
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import closing
 from types import TracebackType
 from typing import Self
 
@@ -11,12 +14,14 @@ import torch
 from thresher.engines.base import EngineInfo
 from thresher.engines.native.pack import Tree
 from thresher.engines.native.packing import halves, packs_of
-from thresher.engines.native.reader import Reader
+from thresher.engines.native.reader import Flight, Reader
 from thresher.engines.native.reading import Reading
 from thresher.engines.native.sizing import Sizes
 from thresher.errors import EngineError
 from thresher.models.tokenizer import Tokenizer
 from thresher.types import Failure, Prompt, Request, Scores
+
+_Pack = Sequence[tuple[Reading, Tree]]
 
 
 class NativeEngine:
@@ -45,7 +50,14 @@ class NativeEngine:
         """See :class:`thresher.engines.base.Engine`. Yields after every pack; may be abandoned at any yield."""
         if self._reader is None:
             raise EngineError("the engine is closed; open a new one")
-        return self._score(self._reader, requests)
+        return self._score_or_stop(self._reader, requests)
+
+    def _score_or_stop(self, reader: Reader, requests: Sequence[Request]) -> Iterator[Scores]:
+        try:
+            yield from self._score(reader, requests)
+        except (RuntimeError, MemoryError, CancelledError) as error:
+            reason = str(error) or type(error).__name__
+            raise EngineError(f"the native engine stopped: {reason}") from error
 
     def _score(self, reader: Reader, requests: Sequence[Request]) -> Iterator[Scores]:
         accepted: dict[int, list[Reading]] = {}
@@ -73,32 +85,17 @@ class NativeEngine:
         while readings:
             unfinished: list[Reading] = []
             trees = ((reading, reading.tree()) for reading in readings)
-            for pack in packs_of(trees, self._sizes.pack_rows, self._sizes.pack_segments):
-                prefix_computed = self._read(reader, prompt, pack)
-                for reading, _ in pack:
-                    reading.computed_tokens += prefix_computed
-                    reading.prefix_computed += prefix_computed
-                    prefix_computed = 0
-                    if reading.finished:
-                        yield _scores(reading)
-                    else:
-                        unfinished.append(reading)
+            packs = packs_of(trees, self._sizes.pack_rows, self._sizes.pack_segments)
+            with closing(_read_all(reader, prompt, packs)) as read:
+                for pack, prefix_computed in read:
+                    pack[0][0].computed_tokens += prefix_computed
+                    pack[0][0].prefix_computed += prefix_computed
+                    for reading, _ in pack:
+                        if reading.finished:
+                            yield _scores(reading)
+                        else:
+                            unfinished.append(reading)
             readings = unfinished
-
-    def _read(self, reader: Reader, prompt: Prompt, pack: Sequence[tuple[Reading, Tree]]) -> int:
-        """Read the pack; where memory runs out, half of it at a time. Returns tokens of the prefix computed."""
-        try:
-            return reader.read(prompt, [reading for reading, _ in pack], [tree for _, tree in pack])
-        except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
-                raise EngineError(f"the native engine stopped: {error}") from error
-            reason = str(error).splitlines()[0]
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        if len(pack) == 1:
-            pack[0][0].error = f"the memory does not hold this request: {reason}"
-            return 0
-        return sum(self._read(reader, prompt, half) for half in halves(pack))
 
     def close(self) -> None:
         """Free the model. Safe to call twice."""
@@ -116,6 +113,47 @@ class NativeEngine:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _read_all(reader: Reader, prompt: Prompt, packs: Iterator[_Pack]) -> Generator[tuple[_Pack, int]]:
+    """Packs in their order once they have been read, each with the tokens of the prefix computed for it.
+
+    Every device is given a pack before the first is waited for. What is on its way is left when the reader of this
+    goes away.
+    """
+    flights: deque[tuple[_Pack, Flight]] = deque()
+    try:
+        for pack in packs:
+            flights.append((pack, _send(reader, prompt, pack)))
+            if len(flights) == reader.packs_in_flight:
+                pack, flight = flights.popleft()
+                yield pack, _land(reader, prompt, pack, flight)
+        while flights:
+            pack, flight = flights.popleft()
+            yield pack, _land(reader, prompt, pack, flight)
+    finally:
+        for _, flight in flights:
+            flight.abandon()
+
+
+def _send(reader: Reader, prompt: Prompt, pack: _Pack) -> Flight:
+    return reader.send(prompt, [reading for reading, _ in pack], [tree for _, tree in pack])
+
+
+def _land(reader: Reader, prompt: Prompt, pack: _Pack, flight: Flight) -> int:
+    """Wait for the pack; where memory runs out, read half of it at a time. Returns tokens of the prefix computed."""
+    try:
+        return flight.land()
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else "no memory is left"
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if len(pack) == 1:
+        pack[0][0].error = f"the memory does not hold this request: {reason}"
+        return 0
+    return sum(_land(reader, prompt, half, _send(reader, prompt, half)) for half in halves(pack))
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ wanted rows only.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -23,69 +23,80 @@ from thresher.engines.native.tables import Table
 
 @dataclass(frozen=True, slots=True)
 class HeldPrefix:
-    """What every layer keeps of a prefix."""
+    """What layers keep of a prefix, by the layer's number; whoever computes a layer puts its own."""
 
-    layers: tuple[HeldLayer, ...]
+    layers: dict[int, HeldLayer] = field(default_factory=dict)
 
 
 class ForwardPass:
-    """Reads packs through one model."""
+    """Reads packs through the layers of one store: a whole model's, or those that one of several devices computes."""
 
     def __init__(
         self,
         config: NativeConfig,
         store: LayerStore,
-        embedding: Table,
+        embedding: Table | None,
         dtype: torch.dtype,
         device: torch.device,
         residual_device: torch.device,
     ) -> None:
-        """``residual_device``: where the residual stream waits between layers, the device or the host."""
+        """``residual_device``: where the residual stream waits between layers, the device or the host.
+
+        ``embedding``: None where the first layer is not here.
+        """
         self._config = config
         self._store = store
         self._embedding = embedding
         self._dtype = dtype
-        self._device = device
-        self._residual_device = residual_device
+        self.device = device
+        self.residual_device = residual_device
 
-    @torch.inference_mode()
-    def run(self, pack: Pack, held: HeldPrefix | None) -> torch.Tensor:
-        """The residual stream after the last layer at ``pack.outputs``, [outputs, hidden] on the device."""
-        with self._current_device():
-            hidden, _ = self._run(pack, held, hold=False)
-        return hidden
+    def run(self, pack: Pack, held: HeldPrefix | None, x: torch.Tensor | None = None) -> torch.Tensor:
+        """The residual stream after these layers.
 
-    @torch.inference_mode()
-    def hold(self, pack: Pack) -> HeldPrefix:
-        """Read a prefix, a pack of one segment, and keep what packs behind it need."""
+        ``x`` [rows, hidden] is the stream before them, on the residual device, and may be written over; None where the
+        first layer is here. Returned is [rows, hidden] there; after the model's last layer [outputs, hidden] on the
+        device, of ``pack.outputs`` only.
+        """
         with self._current_device():
-            _, layers = self._run(pack, None, hold=True)
-        return HeldPrefix(tuple(layers))
+            return self._run(pack, held, x, None)
+
+    def hold(self, pack: Pack, prefix: HeldPrefix, x: torch.Tensor | None = None) -> torch.Tensor:
+        """:meth:`run` for a prefix, a pack of one segment, which puts what packs behind it need into ``prefix``."""
+        with self._current_device():
+            return self._run(pack, None, x, prefix)
 
     def _current_device(self) -> AbstractContextManager[object]:
         """Triton launches on the current device, whatever the tensors' is."""
-        return torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
 
-    def _run(self, pack: Pack, held: HeldPrefix | None, *, hold: bool) -> tuple[torch.Tensor, list[HeldLayer]]:
-        x = self._embedding.rows(pack.tokens).to(self._dtype).to(self._residual_device)
-        tables = rotary_tables(pack.positions, self._config.rotary_dim, self._config.rope_theta, self._device)
+    @torch.inference_mode()
+    def _run(
+        self, pack: Pack, held: HeldPrefix | None, x: torch.Tensor | None, hold: HeldPrefix | None
+    ) -> torch.Tensor:
+        x = self._embedded(pack) if x is None else x
+        tables = rotary_tables(pack.positions, self._config.rotary_dim, self._config.rope_theta, self.device)
         views = step_views(pack, *tables)
-        waits_elsewhere = x.device.type != self._device.type
-        kept: list[HeldLayer] = []
+        waits_elsewhere = x.device.type != self.device.type
         found: list[torch.Tensor] = []
-        for index, layer in enumerate(self._store.visit()):
+        for index, layer in self._store.visit():
             memory = layer.memory(len(pack.tokens), held.layers[index] if held else None)
             pruned = index == self._config.layer_count - 1
             for view in views:
-                out = layer(x[view.start : view.stop].to(self._device), view, memory, pruned=pruned)
+                out = layer(x[view.start : view.stop].to(self.device), view, memory, pruned=pruned)
                 if pruned:
                     found.append(out)
                 elif waits_elsewhere:
                     x[view.start : view.stop] = out  # else the layer wrote over it
-            if hold:
-                kept.append(memory.after(0))
+            if hold is not None:
+                hold.layers[index] = memory.after(0)
             del memory
-        return _outputs(torch.cat(found), views, pack), kept
+        return _outputs(torch.cat(found), views, pack) if found else x
+
+    def _embedded(self, pack: Pack) -> torch.Tensor:
+        if self._embedding is None:
+            raise ValueError("the first layer is not here: the residual stream before these layers is needed")
+        return self._embedding.rows(pack.tokens).to(self._dtype).to(self.residual_device)
 
 
 def _outputs(hidden: torch.Tensor, views: list[StepView], pack: Pack) -> torch.Tensor:

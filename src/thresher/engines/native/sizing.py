@@ -33,6 +33,8 @@ _PREFIX_TOKENS = 4096
 _RESERVE_SHARE = 0.1
 #: A context below this could hold no document worth labelling.
 _LEAST_CONTEXT = 512
+#: With several GPUs: packs small enough that filling and emptying the pipeline is little of a call's time.
+_PIPELINED_PACK_TOKENS = 16_384
 _GIB = 1 << 30
 
 
@@ -47,10 +49,13 @@ class Sizes:
     largest_request_tokens: int
 
 
-def row_bytes(config: NativeConfig, value_bytes: int) -> int:
-    """Memory that a token takes while its pack is read: residual stream, keys and values of one layer, RoPE tables."""
+def row_bytes(config: NativeConfig, value_bytes: int, packs_in_flight: int = 1) -> int:
+    """Memory that a token takes while its pack is read: residual stream, keys and values of one layer, RoPE tables.
+
+    Of the packs that are read at the same time on other devices, the residual streams may all lie on this one.
+    """
     keys_values = 2 * config.kv_heads * config.head_dim if "full" in config.layer_kinds else 0
-    return value_bytes * (config.hidden_size + keys_values) + 4 * config.rotary_dim
+    return value_bytes * (packs_in_flight * config.hidden_size + keys_values) + 4 * config.rotary_dim
 
 
 def state_bytes(config: NativeConfig) -> int:
@@ -86,8 +91,9 @@ def plan_sizes(
     value_bytes: int,
     on_gpu: bool,
     streams: bool,
+    packs_in_flight: int = 1,
 ) -> Sizes:
-    """Choose the sizes; ``free_bytes`` is what is free once the weights are in place.
+    """Choose the sizes; ``free_bytes`` is what is free once the weights are in place, on the fullest of the devices.
 
     Raises:
         UsageError: a setting or the context asked for make no sense for this model.
@@ -104,9 +110,11 @@ def plan_sizes(
         + (_DELTA_TEMPORARY_BYTES if states else 0)
         + _prefix_bytes(config, value_bytes, states)
     )
-    fits = max(0, usable - fixed) // row_bytes(config, value_bytes)
+    fits = max(0, usable - fixed) // row_bytes(config, value_bytes, packs_in_flight)
     context = _context_tokens(facts, options.context_tokens, fits)
     wished = _STREAMED_PACK_TOKENS if streams else _GPU_PACK_TOKENS if on_gpu else _CPU_PACK_TOKENS
+    if packs_in_flight > 1 and on_gpu and not streams:
+        wished = _PIPELINED_PACK_TOKENS
     return Sizes(
         pack_rows=min(settings.get("pack_tokens", wished), max(fits, context)),
         pack_segments=_spans(usable, states),

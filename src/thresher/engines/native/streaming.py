@@ -103,7 +103,7 @@ class Streamer:
 
 
 class LayerStore:
-    """All layers of a model, to be visited in order."""
+    """The layers of a model, or some that follow one another, to be visited in order."""
 
     def __init__(
         self,
@@ -113,28 +113,33 @@ class LayerStore:
         device: torch.device,
         *,
         keep_on_host: bool,
+        layers: range | None = None,
     ) -> None:
-        """``keep_on_host``: streamed layers are kept in pinned host memory, else read from their files each time."""
+        """``keep_on_host``: streamed layers are kept in pinned host memory, else read from their files each time.
+
+        ``layers``: all when not given; ``resident`` are numbers of layers among them.
+        """
         self._config = source.config
         self._source = source
         self._dtype = activation_dtype(precision)
         self._device = device
-        self._formats = layer_formats(source.config, precision)
+        self._layers = range(source.config.layer_count) if layers is None else layers
+        self._formats = {layer: LayerFormat(source.config, layer, precision) for layer in self._layers}
         self._resident = {layer: self._layer(layer, self._load(layer, device)) for layer in sorted(resident)}
-        streamed = [layer for layer in range(len(self._formats)) if layer not in resident]
+        streamed = [layer for layer in self._layers if layer not in resident]
         self._on_host = {layer: self._load_pinned(layer) for layer in streamed} if keep_on_host else {}
-        slot_bytes = max(f.block_bytes for f in self._formats)
+        slot_bytes = max(form.block_bytes for form in self._formats.values())
         self._streamer = Streamer(streamed, self._fetch, slot_bytes, device) if streamed else None
 
-    def visit(self) -> Iterator[Layer]:
-        """Every layer in order; one that is streamed is valid until the next one is asked for."""
+    def visit(self) -> Iterator[tuple[int, Layer]]:
+        """Every layer in order, with its number; one that is streamed is valid until the next one is asked for."""
         if self._streamer is not None:
             self._streamer.rewind()
-        for index in range(len(self._formats)):
+        for index in self._layers:
             if self._streamer is None or index in self._resident:
-                yield self._resident[index]
+                yield index, self._resident[index]
             else:
-                yield self._layer(index, self._streamer.take())
+                yield index, self._layer(index, self._streamer.take())
                 self._streamer.release()
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ go straight to where they are converted.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -33,11 +33,14 @@ class WeightFile:
         return raw
 
     def read_rows(self, offset: int, row_bytes: int, rows: Sequence[int]) -> torch.Tensor:
-        """These rows of a matrix of bytes that begins at ``offset``, as uint8 [len(rows) * row_bytes]."""
+        """These rows of a matrix of bytes that begins at ``offset``, as uint8 [len(rows) * row_bytes].
+
+        Rows that follow one another in the file are read at once.
+        """
         raw = torch.empty(len(rows) * row_bytes, dtype=torch.uint8)
         view = raw.numpy().data
-        for place, row in enumerate(rows):
-            self._fill(view[place * row_bytes : (place + 1) * row_bytes], offset + row * row_bytes)
+        for place, stop in _runs(rows):
+            self._fill(view[place * row_bytes : stop * row_bytes], offset + rows[place] * row_bytes)
         return raw
 
     def close(self) -> None:
@@ -61,3 +64,12 @@ class WeightFile:
                     "it was cut short after it was opened"
                 )
             done += count
+
+
+def _runs(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Where in ``rows`` each run of consecutive numbers starts and stops."""
+    start = 0
+    for place in range(1, len(rows) + 1):
+        if place == len(rows) or rows[place] != rows[place - 1] + 1:
+            yield start, place
+            start = place
