@@ -48,6 +48,7 @@ bench: install
 	$(BIN)/python -m benchmarks.pipeline_rate --memory
 	$(BIN)/python -m benchmarks.llamacpp_engine
 	$(BIN)/python -m benchmarks.llamacpp_questions
+	$(BIN)/python -m benchmarks.llamacpp_waiting
 	$(BIN)/python -m benchmarks.llamacpp_server
 	$(BIN)/python -m benchmarks.llamacpp_server --case seed --documents 16 --rounds 3
 	$(BIN)/python -m benchmarks.job_shape --documents 40

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from thresher.documents import Item, discover
@@ -245,6 +245,7 @@ row_values = st.dictionaries(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(row_values, min_size=1, max_size=8), escaped=st.booleans())
+@example(values=[{"text": "\x7f", "id": "\x7f"}], escaped=False)
 def test_any_jsonl_row_is_a_text_or_a_problem(tmp_path: Path, values: list[dict[str, Any]], escaped: bool) -> None:
     values = [{"text": "first"}, *values]
     lines = [json.dumps(value, ensure_ascii=escaped) for value in values]

@@ -31,7 +31,8 @@ _LATIN = ("cp1252", "cp1250", "iso8859_2")
 _EAST_ASIAN = ("cp932", "euc_jp", "gb18030", "big5", "cp949")
 _OTHERS = ("cp1251", "koi8_r", "cp866", "iso8859_5", "cp1253", "cp1254", "cp1255", "cp1256", "cp850")
 _ISO_2022_JP = re.compile(rb"\x1b(?:\$[@B]|\([BJI])")
-_CONTROLS = bytes(set(range(1, 0x20)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
+#: Not DEL: JSON may hold it unescaped.
+_CONTROLS = bytes(set(range(1, 0x20)) - set(b"\t\n\v\f\r\x1b"))
 #: In cp1252: accented letters; and quotes, dashes, currency, degree and the like.
 _CP1252_LETTERS = bytes(range(0xC0, 0x100))
 _CP1252_MARKS = "€…‘’“”•–—™£§©«®°²³µ·»½".encode("cp1252")
