@@ -247,11 +247,13 @@ def test_no_workers() -> None:
 
 
 PARENT = textwrap.dedent("""
-    import sys, time
+    import signal, sys, time
     from pathlib import Path
     import psutil
     from thresher.documents import ReaderPool
 
+    # what a shell starts in the background ignores Ctrl-C, and so would this, if the tests run there
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     pool = ReaderPool(2, command=sys.argv[3:])
     for path in sorted(Path(sys.argv[1]).iterdir()):
         pool.submit(path)
