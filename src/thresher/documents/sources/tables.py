@@ -78,8 +78,9 @@ class Table:
 
     def _item(self, row: Row) -> Item:
         raw = row.fields.get(self._text_column)
-        problem = row.problem or _text_problem(row, raw, self._text_column)
-        text = normalise(raw) if isinstance(raw, str) and problem is None else None
+        text = normalise(raw) if isinstance(raw, str) and len(raw) <= MAX_ROW_CHARACTERS else None
+        problem = row.problem or _text_problem(row, raw, text, self._text_column)
+        text = text if problem is None else None
         row_id = _word(row.fields.get(self._id_column)) if self._id_column else None
         return Item(
             document_id=row_id or f"{self._name}:{row.number}",
@@ -93,14 +94,14 @@ class Table:
         )
 
 
-def _text_problem(row: Row, raw: object, column: str) -> str | None:
+def _text_problem(row: Row, raw: object, text: str | None, column: str) -> str | None:
+    """Why a row cannot be labelled; ``text`` is ``raw`` normalised, where it is a text of a bearable length."""
     if column not in row.fields:
         return f"row {row.number} has no {column!r}"
     if not isinstance(raw, str):
         return f"row {row.number}: {column!r} is {_json_kind(raw)}, not a text"
-    if len(raw) > MAX_ROW_CHARACTERS:
+    if text is None:
         return f"row {row.number}: {column!r} is longer than {MAX_ROW_CHARACTERS:,} characters"
-    text = normalise(raw)
     return f"row {row.number}: no text" if not text or text.isspace() else None
 
 
