@@ -49,8 +49,11 @@ def connect(
     *,
     patience: Patience | None = None,
     wishes: Wishes | None = None,
+    secret: str | None = None,
 ) -> ServerEngine:
     """The engine called ``name`` over the servers of ``model``; waits while they load.
+
+    ``secret`` is the key of servers that we started; others have theirs in the environment.
 
     Raises:
         UsageError: an option that servers do not have, another context than they have, or different models.
@@ -62,7 +65,7 @@ def connect(
     wishes = wishes or Wishes(tokenizer=model.tokenizer, context_tokens=options.context_tokens)
     loop = LoopThread("thresher-servers")
     try:
-        endpoints = loop.run(_connect_all(name, [Address(address) for address in model.addresses], wishes, patience))
+        endpoints = loop.run(_connect_all(name, [Address(a, secret=secret) for a in model.addresses], wishes, patience))
         _check_same(endpoints)
         return ServerEngine(loop, endpoints, _context_tokens(endpoints, options))
     except ServerError as fault:

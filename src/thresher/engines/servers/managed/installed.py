@@ -62,6 +62,13 @@ class Installed:
             return nvidia_gpus()
         return parse_devices(ask(self._question((_LIST_DEVICES,))))
 
+    def model_arguments(self, path: str) -> list[str]:
+        """The model, where it is not an option like others: ``vllm serve MODEL``, but ``api_server --model MODEL``."""
+        if not self.program.model_is_positional:
+            return []
+        words = self.command if self.container is None else self.container.arguments
+        return [path] if "serve" in words else ["--model", path]
+
     def _question(self, arguments: Sequence[str]) -> Sequence[str]:
         return [*self.command, *arguments] if self.container is None else self.container.question(arguments)
 

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 #: Between an option with its value and what it means; llama.cpp also pads after commas.
-_GAP = re.compile(r"(?<!,)\s{2,}")
+_GAP = re.compile(r"(?<![,\s])\s{2,}")
 _NAME = re.compile(r"(?:^|(?<=[\s,]))--?[A-Za-z][\w-]*")
+#: A line that begins further in goes on with a meaning, which may begin with an option's name.
+_DEEPEST_INDENT = 8
 #: llama.cpp lists options that only raise an error.
 _REMOVED = "has been removed"
 
@@ -38,14 +40,15 @@ def parse_help(text: str) -> KnownOptions:
 
 def _entries(text: str) -> Iterator[tuple[list[str], str, str]]:
     """Names, value and meaning; a meaning may begin on the next line."""
-    lines = [line.strip() for line in text.splitlines()]
+    lines = text.splitlines()
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
-        if not line.startswith("-"):
+        stripped = line.strip()
+        if not stripped.startswith("-") or len(line) - len(line.lstrip()) > _DEEPEST_INDENT:
             continue
-        option, *meaning = _GAP.split(line, maxsplit=1)
+        option, *meaning = _GAP.split(stripped, maxsplit=1)
         found = list(_NAME.finditer(option))
         if found:
-            yield [name.group() for name in found], option[found[-1].end() :].strip(), (meaning or [following])[0]
+            yield [name.group() for name in found], option[found[-1].end() :].strip(), (meaning or [following.strip()])[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,8 +74,8 @@ def _prctl() -> Callable[[int, int], object]:
 
 
 def _wait_for_end_of_input(stop: threading.Event) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        while sys.stdin.buffer.read(4096):
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):  # not through sys.stdin, whose lock would be held when the interpreter ends
             pass
     stop.set()
 
