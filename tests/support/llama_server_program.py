@@ -124,7 +124,8 @@ def _proxy_to(port: int, abort_on: list[int]) -> type[http.server.BaseHTTPReques
             self.end_headers()
             self.wfile.write(content)
 
-        do_POST = do_GET
+        def do_POST(self) -> None:
+            self.do_GET()
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

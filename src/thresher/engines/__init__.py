@@ -4,7 +4,14 @@
 """
 
 from thresher.engines.base import Engine, EngineInfo, EngineOptions, ServedModelEngine
-from thresher.engines.registry import Availability, availability, choose_engine, engine_names, open_engine
+from thresher.engines.registry import (
+    Availability,
+    availability,
+    choose_engine,
+    engine_names,
+    open_engine,
+    server_command,
+)
 
 __all__ = [
     "Availability",
@@ -16,4 +23,5 @@ __all__ = [
     "choose_engine",
     "engine_names",
     "open_engine",
+    "server_command",
 ]

@@ -10,7 +10,7 @@ from thresher.documents import is_frame, open_frame
 from thresher.errors import UsageError
 from thresher.pipeline.admission import LONG_POLICIES, LongPolicy
 from thresher.pipeline.dry_run import DryRun, dry_run
-from thresher.pipeline.opening import References
+from thresher.pipeline.opening import References, launch_command
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.progress import Progress, ProgressState
 from thresher.pipeline.run import Run, run_classify
@@ -33,6 +33,7 @@ __all__ = [
     "classify_texts",
     "close_engine",
     "dry_run",
+    "launch_command",
     "run_classify",
     "text_labelling",
 ]

@@ -61,7 +61,7 @@ def connect(
         ModelError: the model's tokenizer or chat template cannot be used.
     """
     _check_options(options)
-    patience = patience or _patience(options)
+    patience = patience or patience_of(options)
     wishes = wishes or Wishes(tokenizer=model.tokenizer, context_tokens=options.context_tokens)
     loop = LoopThread("thresher-servers")
     try:
@@ -76,7 +76,8 @@ def connect(
         raise
 
 
-def _patience(options: EngineOptions) -> Patience:
+def patience_of(options: EngineOptions) -> Patience:
+    """As long as the options say."""
     return Patience() if options.deadline_s is None else Patience(deadline_s=options.deadline_s)
 
 

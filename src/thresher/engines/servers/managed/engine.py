@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +11,6 @@ from thresher.engines.base import EngineInfo
 from thresher.engines.servers.engine import ServerEngine
 from thresher.engines.servers.managed.supervisor import Supervisor
 from thresher.errors import EngineError
-from thresher.models.chat_template import ChatTemplate, PlainFormat
 from thresher.models.tokenizer import Tokenizer
 from thresher.types import Request, Scores
 
@@ -22,16 +19,16 @@ class ManagedEngine:
     """Made by :func:`~thresher.engines.servers.managed.opening.open_managed`.
 
     The server is started again when it dies, at the same place, and ``inner`` reads what was in flight again, alone; so
-    only a request that was being read twice when it died fails. ``scratch`` is a folder that is removed at the end.
+    only a request that was being read twice when it died fails. ``resources`` are all that was opened, both included.
     """
 
     def __init__(
-        self, inner: ServerEngine, supervisor: Supervisor, notices: Sequence[str], scratch: Path | None
+        self, inner: ServerEngine, supervisor: Supervisor, info: EngineInfo, resources: contextlib.ExitStack
     ) -> None:
         self._inner = inner
         self._supervisor = supervisor
-        self._scratch = scratch
-        self._info = replace(inner.info, notices=(*notices, *inner.info.notices))
+        self._resources = resources
+        self._info = info
         supervisor.watch_for_trouble(inner.is_away)
 
     @property
@@ -43,11 +40,6 @@ class ManagedEngine:
     def tokenizer(self) -> Tokenizer:
         """The model's."""
         return self._inner.tokenizer
-
-    @property
-    def chat(self) -> ChatTemplate | PlainFormat:
-        """The model's chat template."""
-        return self._inner.chat
 
     def score(self, requests: Sequence[Request]) -> Iterator[Scores]:
         """See :class:`thresher.engines.base.Engine`. Raises ``EngineError`` once the server died too often in a row."""
@@ -64,12 +56,7 @@ class ManagedEngine:
 
     def close(self) -> None:
         """Stop the server. Safe to call twice."""
-        try:
-            self._inner.close()
-        finally:
-            self._supervisor.close()
-            if self._scratch is not None:
-                shutil.rmtree(self._scratch, ignore_errors=True)
+        self._resources.close()
 
     def __enter__(self) -> Self:
         return self

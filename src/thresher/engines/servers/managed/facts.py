@@ -16,7 +16,6 @@ class LaunchFacts:
     context_tokens: int  # of the largest request, answer included
     slots: int  # requests served at the same time, each with a context of its own
     on_gpu: bool
-    gpu_demanded: bool = False  # the user said so: all layers go there, or the start fails
     gpus: int = 1  # that weights are split over
     threads: int | None = None
     micro_batch_tokens: int  # prompt tokens computed in one go

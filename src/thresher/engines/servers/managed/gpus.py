@@ -30,7 +30,9 @@ def nvidia_gpus() -> tuple[Gpu, ...]:
     if tool is None:
         return ()
     try:
-        told = ask([tool, "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"], timeout_s=_TIMEOUT_S)
+        told = ask(
+            [tool, "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"], timeout_s=_TIMEOUT_S
+        )
     except EngineUnavailableError:  # a driver that does not answer
         return ()
     rows = [line.rsplit(",", 2) for line in told.splitlines()]

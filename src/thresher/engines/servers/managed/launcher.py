@@ -56,9 +56,7 @@ class Launcher:
         command = container.run(
             arguments, name=name, place=place, folders=folders_of(self.model_path), variables=environment
         )
-        return Launch(
-            command=command, environment=environment, cleanup=container.remove(name), listens_itself=False
-        )
+        return Launch(command=command, environment=environment, cleanup=container.remove(name), listens_itself=False)
 
     def arguments(self, place: Place) -> list[str]:
         """The program's arguments for ``place``, in the spelling of the version that is installed."""
@@ -112,7 +110,9 @@ def make_launcher(
     known, version = installed.options(), installed.version()
     gpus = () if want_gpu is False else installed.gpus(known)
     if want_gpu and not gpus:
-        raise EngineUnavailableError(f"--device gpu: {program.name} finds no GPU; use --device cpu, or another build of it")
+        raise EngineUnavailableError(
+            f"--device gpu: {program.name} finds no GPU; use --device cpu, or another build of it"
+        )
     sizes = _sizes(program, model, options, gpus)
     facts = _facts(installed, model, options, sizes, on_gpu=bool(gpus), scratch=scratch)
     launcher = Launcher(
@@ -125,12 +125,20 @@ def make_launcher(
 def _check(program: Program, model: Model, options: EngineOptions) -> None:
     kind = "gguf" if model.checkpoint is None else "checkpoint"
     if kind != program.reads:
-        other = "a GGUF file, or --engine vllm or sglang" if kind == "checkpoint" else "a checkpoint, or --engine llama-server"
-        raise UsageError(f"--engine {program.name}: {model.facts.name} is a {kind}, which it is not started with; give {other}")
+        other = (
+            "a GGUF file, or --engine vllm or sglang"
+            if kind == "checkpoint"
+            else "a checkpoint, or --engine llama-server"
+        )
+        raise UsageError(
+            f"--engine {program.name}: {model.facts.name} is a {kind}, which it is not started with; give {other}"
+        )
     if options.device not in {None, "cpu", "gpu"}:
         raise UsageError(f"--device {options.device}: a server that Thresher starts knows cpu and gpu")
     if options.device == "cpu" and program.reads == "checkpoint":
-        raise UsageError(f"--device cpu: {program.name} is started for GPUs only; use --engine llama-server or llamacpp")
+        raise UsageError(
+            f"--device cpu: {program.name} is started for GPUs only; use --engine llama-server or llamacpp"
+        )
     if options.precision.lower() not in {"auto", model.facts.quantization.lower()}:
         raise UsageError(
             f"--precision {options.precision}: {program.name} is started with the precision of the file, "

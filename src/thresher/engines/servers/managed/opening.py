@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from thresher.engines.base import EngineOptions
-from thresher.engines.servers.endpoint import Patience
+from thresher.engines.base import EngineInfo, EngineOptions
 from thresher.engines.servers.engine import ServerEngine
 from thresher.engines.servers.managed.engine import ManagedEngine
 from thresher.engines.servers.managed.installed import find_installed
 from thresher.engines.servers.managed.launch import Place
-from thresher.engines.servers.managed.launcher import make_launcher
+from thresher.engines.servers.managed.launcher import Launcher, make_launcher
 from thresher.engines.servers.managed.ports import LOOPBACK, reserve_port
 from thresher.engines.servers.managed.programs import PROGRAMS
 from thresher.engines.servers.managed.server_log import ServerLog
 from thresher.engines.servers.managed.supervisor import Supervisor, Vigilance
-from thresher.engines.servers.opening import connect
+from thresher.engines.servers.opening import connect, patience_of
 from thresher.errors import UsageError
 from thresher.models.model import Model
 from thresher.models.served import ServedModel
@@ -43,35 +45,43 @@ def open_managed(
         EngineError: it does not start; the message ends with its log's end.
         JobError: its log cannot be written.
     """
-    folder = options.job_folder or Path(tempfile.mkdtemp(prefix="thresher-server-"))
-    say = options.say
-    log = ServerLog(folder / _LOGS / f"{name}.log")
-    scratch = folder / _SCRATCH
-    scratch.mkdir(mode=0o700, exist_ok=True)
-    launcher = make_launcher(PROGRAMS[name], model, options, scratch=scratch, say=say)
-    supervisor = Supervisor(name, launcher, log, vigilance or _vigilance(model), say)
-    try:
+    with contextlib.ExitStack() as resources:
+        folder = options.job_folder or Path(
+            resources.enter_context(tempfile.TemporaryDirectory(prefix="thresher-server-", ignore_cleanup_errors=True))
+        )
+        log = ServerLog(folder / _LOGS / f"{name}.log")
+        scratch = folder / _SCRATCH
+        scratch.mkdir(mode=0o700, exist_ok=True)
+        resources.callback(shutil.rmtree, scratch, ignore_errors=True)
+        launcher = make_launcher(PROGRAMS[name], model, options, scratch=scratch, say=options.say)
+        chosen = vigilance or _vigilance(model)
+        supervisor = resources.enter_context(Supervisor(name, launcher, log, chosen, options.say))
+        for notice in launcher.notices:
+            options.say(notice)
         place = supervisor.start()
-        inner = _connect(name, model, options, place, supervisor)
-        return ManagedEngine(inner, supervisor, launcher.notices, scratch)
-    except BaseException:
-        supervisor.close()
-        raise
+        inner = resources.enter_context(_connect(name, model, options, place, supervisor))
+        return ManagedEngine(inner, supervisor, _info(inner.info, launcher, model), resources.pop_all())
 
 
-def _connect(
-    name: str, model: Model, options: EngineOptions, place: Place, supervisor: Supervisor
-) -> ServerEngine:
+def _info(served: EngineInfo, launcher: Launcher, model: Model) -> EngineInfo:
+    """What the server says of itself, but for what is known better here: the model's own files, and where it runs."""
+    return replace(
+        served,
+        model=model.facts.name,
+        model_fingerprint=model.facts.fingerprint,
+        precision=model.facts.quantization,
+        version=launcher.version,
+        device="gpu" if launcher.facts.on_gpu else "cpu",
+    )
+
+
+def _connect(name: str, model: Model, options: EngineOptions, place: Place, supervisor: Supervisor) -> ServerEngine:
     """The context is left to the server, which was started with the one that is asked for or fits."""
     return connect(
         name,
         ServedModel(addresses=(place.url,), tokenizer=model),
         EngineOptions(deadline_s=options.deadline_s, context_tokens=options.context_tokens),
-        patience=Patience(
-            deadline_s=options.deadline_s or Patience.deadline_s,
-            away_s=_NEVER_S,
-            given_up=lambda: supervisor.failure is not None,
-        ),
+        patience=replace(patience_of(options), away_s=_NEVER_S, given_up=lambda: supervisor.failure is not None),
         secret=place.api_key,
     )
 

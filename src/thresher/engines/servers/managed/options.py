@@ -48,7 +48,11 @@ def _entries(text: str) -> Iterator[tuple[list[str], str, str]]:
         option, *meaning = _GAP.split(stripped, maxsplit=1)
         found = list(_NAME.finditer(option))
         if found:
-            yield [name.group() for name in found], option[found[-1].end() :].strip(), (meaning or [following.strip()])[0]
+            yield (
+                [name.group() for name in found],
+                option[found[-1].end() :].strip(),
+                (meaning or [following.strip()])[0],
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

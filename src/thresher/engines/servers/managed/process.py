@@ -52,7 +52,7 @@ class ServerProcess:
         with log.path.open("ab") as errors:
             self._watcher = subprocess.Popen(
                 watcher_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                env={**os.environ, **environment}, start_new_session=True,  # Ctrl-C is for us: a batch is finished first
+                env={**os.environ, **environment}, start_new_session=True,  # Ctrl-C is for us alone
             )  # fmt: skip
         order = {
             "command": list(command), "log": str(log.path), "log_limit_bytes": LIMIT_BYTES,

@@ -150,9 +150,7 @@ class Supervisor:
                     f"{self._name} died {self._crashes} times without answering a request in between (last: {how}), "
                     f"and is not started again; the end of its log ({self._log.path}):\n{self._log.tail()}"
                 )
-            delay_s = min(
-                self._vigilance.longest_delay_s, self._vigilance.first_delay_s * 2.0 ** (self._crashes - 1)
-            )
+            delay_s = min(self._vigilance.longest_delay_s, self._vigilance.first_delay_s * 2.0 ** (self._crashes - 1))
             self._say(f"{self._name} died ({how}); it is started again in {delay_s:.0f} s (log: {self._log.path})")
             self._closing.wait(delay_s)
             self._check_wanted()

@@ -62,7 +62,7 @@ def _start(command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         stdout=log,
         stderr=log,
         process_group=0,
-        preexec_fn=lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509  (no other thread takes locks)
+        preexec_fn=lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),  # no other thread of this process holds a lock
     )
 
 

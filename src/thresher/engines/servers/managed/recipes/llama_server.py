@@ -39,8 +39,6 @@ def wishes(facts: LaunchFacts) -> list[Wish]:
 
 
 def _placement(facts: LaunchFacts) -> list[Wish]:
-    """All layers on the GPU; where a version fits them to its memory by itself and nothing was demanded, that."""
-    if not facts.on_gpu:
-        return [wish(0, "--n-gpu-layers", "--gpu-layers"), wish("none", "--device")]
-    layers = wish(99, "--n-gpu-layers", "--gpu-layers", needed=True)
-    return [layers] if facts.gpu_demanded else [Wish(spellings=(("--fit", "on"), *layers.spellings), needed=True)]
+    if facts.on_gpu:
+        return [wish(99, "--n-gpu-layers", "--gpu-layers", needed=True)]
+    return [wish(0, "--n-gpu-layers", "--gpu-layers"), wish("none", "--device")]
