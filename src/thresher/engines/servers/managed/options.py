@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,8 +41,7 @@ def parse_help(text: str) -> KnownOptions:
 
 def _entries(text: str) -> Iterator[tuple[list[str], str, str]]:
     """Names, value and meaning; a meaning may begin on the next line."""
-    lines = text.splitlines()
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+    for line, following in itertools.pairwise([*text.splitlines(), ""]):
         stripped = line.strip()
         if not stripped.startswith("-") or len(line) - len(line.lstrip()) > _DEEPEST_INDENT:
             continue

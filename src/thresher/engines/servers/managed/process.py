@@ -84,13 +84,10 @@ class ServerProcess:
 
     def stop(self) -> None:
         """End the server and all it started. Safe twice."""
-        with contextlib.suppress(OSError):
-            self._input.close()
-        try:
-            self._watcher.wait(GRACE_S + 10)
-        except subprocess.TimeoutExpired:
+        self._close_input()
+        if not self.ended.wait(GRACE_S + 10):
             self._kill_watcher()
-        self.ended.wait(5)
+            self.ended.wait(5)
 
     def _pid(self, command: Sequence[str], log: ServerLog) -> int:
         told = self._told
@@ -115,7 +112,13 @@ class ServerProcess:
         self._started.set()
         if code is None:  # the watcher itself was killed: what it watched must not outlive it
             self._kill_group()
+        self._close_input()
+        self._watcher.wait()
         self.ended.set()
+
+    def _close_input(self) -> None:
+        with contextlib.suppress(OSError):  # what was written did not arrive
+            self._input.close()
 
     def _kill_watcher(self) -> None:
         with contextlib.suppress(psutil.Error):
@@ -123,7 +126,6 @@ class ServerProcess:
                 with contextlib.suppress(psutil.Error):
                     child.kill()
         self._watcher.kill()
-        self._watcher.wait()
 
     def _kill_group(self) -> None:
         if "pid" in self._told and hasattr(os, "killpg"):

@@ -10,9 +10,8 @@ from thresher.errors import EngineCapacityError, EngineError
 #: A process that ends has no typed field for it, so what the programs write is all there is: CUDA's, torch's, ggml's
 #: and vLLM's words for memory that is not there.
 _OUT_OF_MEMORY = re.compile(
-    r"out of memory|outofmemory|failed to allocate|unable to allocate|no available memory|bad_alloc"
-    r"|cannot allocate memory|not enough memory|free memory on device .* is less than|larger than the (?:maximum|available)"
-    r"|larger than the maximum number of tokens",
+    r"out of memory|outofmemory|(?:failed|unable) to allocate|cannot allocate memory|bad_alloc|not enough memory"
+    r"|no available memory|free memory on device .* is less than|larger than the (?:maximum|available)",
     re.IGNORECASE,
 )
 _KILLED = "killed by SIGKILL"

@@ -26,6 +26,7 @@ import psutil
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _POLL_S = 0.1
 _CLEANUP_TIMEOUT_S = 60
+_KILL_TIMEOUT_S = 5
 #: A log beyond its limit is cut to this much of its end.
 _LOG_TAIL_BYTES = 1 << 20
 
@@ -92,14 +93,15 @@ def end_all(server: subprocess.Popen[bytes], grace_s: float) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.wait(grace_s)
     _kill_group(server.pid)
+    with contextlib.suppress(subprocess.TimeoutExpired):  # first, or psutil would take its exit code
+        server.wait(_KILL_TIMEOUT_S)
     while children := psutil.Process().children(recursive=True):
         for child in children:
             with contextlib.suppress(psutil.Error):
                 child.kill()
-        _, alive = psutil.wait_procs(children, timeout=5)
+        _, alive = psutil.wait_procs(children, timeout=_KILL_TIMEOUT_S)
         if alive:  # stuck in the kernel; they go when they can
             break
-    server.wait()
 
 
 def _kill_group(group: int) -> None:
