@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +23,6 @@ from thresher.errors import EngineCapacityError, EngineUnavailableError, UsageEr
 from thresher.models import Model, open_model, resolve
 
 PLACE = Place(host="127.0.0.1", port=4321, api_key="the-key")
-Make = Callable[..., Launcher]
 
 
 @pytest.fixture
@@ -46,9 +45,9 @@ def checkpoint(tmp_path: Path) -> Model:
     return open_model(resolve(str(folder)))
 
 
-def make(name: str, model: Model, said: list[str] | None = None, **options: object) -> Launcher:
+def make(name: str, model: Model, said: list[str] | None = None, **options: Any) -> Launcher:
     said = [] if said is None else said
-    chosen = EngineOptions(**options)  # type: ignore[arg-type]
+    chosen = EngineOptions(**options)
     return make_launcher(PROGRAMS[name], model, chosen, scratch=None, say=said.append)
 
 
@@ -135,7 +134,7 @@ def test_a_version_without_what_is_needed_is_refused(programs: Path, checkpoint:
     ("vllm", {}, "is a gguf"),
 ])  # fmt: skip
 def test_options_that_it_cannot_serve_are_refused(
-    programs: Path, name: str, options: dict[str, object], message: str
+    programs: Path, name: str, options: dict[str, Any], message: str
 ) -> None:
     write_stub(programs, "llama-server", "b11434")
     with pytest.raises(UsageError, match=message):
