@@ -40,6 +40,10 @@ class Program:
     environment: Mapping[str, str]  # set unless the user has
 
 
+#: Idle OpenMP threads look for work a thousand times and then sleep; by themselves they keep the cores busy that others
+#: need. See docs/llamacpp.md for what that costs and gains.
+PATIENT_OPENMP = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}
+
 PROGRAMS: Mapping[str, Program] = {
     "llama-server": Program(
         name="llama-server",
@@ -59,7 +63,7 @@ PROGRAMS: Mapping[str, Program] = {
         wishes=llama_server.wishes,
         reads="gguf",
         key_variable="LLAMA_API_KEY",
-        environment={},
+        environment=PATIENT_OPENMP,
     ),
     "vllm": Program(
         name="vllm",
