@@ -1,6 +1,7 @@
 """A program with llama-server's options that runs the server inside the xllamacpp wheel, which has its routes.
 
 What tests do to it comes in variables: ``TEST_SERVER_STARTS`` names a file to which every start adds its process id;
+``TEST_SERVER_DELAY_S`` is how long it waits before it loads the model;
 ``TEST_SERVER_ABORT_ON`` holds token ids (JSON): a request that has them one after the other aborts the process.
 """
 
@@ -14,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,7 @@ def serve(arguments: argparse.Namespace) -> None:
     if starts := os.environ.get("TEST_SERVER_STARTS"):
         with Path(starts).open("a") as file:
             file.write(f"{os.getpid()}\n")
+    time.sleep(float(os.environ.get("TEST_SERVER_DELAY_S", "0")))
     import xllamacpp
 
     params = xllamacpp.CommonParams()
