@@ -3,8 +3,8 @@
     python -m benchmarks.server_adapter [--model demo | ...] [--case prefix-500 | seed] [--documents 24] [--rounds 3]
 
 The server runs on loopback in its own process with 8 slots and ``--slot-save-path``. The client is that of
-``benchmarks.llamacpp_server``: a chat request a document, 8 at a time, with a grammar of the labels and thinking off. Each
-round reads other documents; in a round each has its turn. ``cached_share`` is the share of prompt tokens that the
+``benchmarks.llamacpp_server``: a chat request a document, 8 at a time, with a grammar of the labels and thinking off.
+Each round reads other documents; in a round each has its turn. ``cached_share`` is the share of prompt tokens that the
 server says it did not compute.
 """
 
