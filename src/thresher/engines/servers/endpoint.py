@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thresher.engines.servers.adapter import Adapter, AdapterKind, Wishes
@@ -155,3 +155,9 @@ class Endpoint:
         if found.slots != known.slots:
             self.limit = Limit(found.slots)
         self._reviving = None
+
+
+async def close_all(endpoints: Sequence[Endpoint]) -> None:
+    """Close each of them."""
+    for endpoint in endpoints:
+        await endpoint.close()
