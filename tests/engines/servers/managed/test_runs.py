@@ -171,8 +171,9 @@ def test_ctrl_c_while_the_server_starts_stops_it(setting: Setting) -> None:
 def test_the_document_that_kills_the_server_is_isolated(setting: Setting) -> None:
     tokenizer = engine_models.shipped().tokenizer
     assert tokenizer is not None
-    (setting.folder / "in" / "deadly.txt").write_text(DEADLY)
-    setting.environment["TEST_SERVER_ABORT_ON"] = json.dumps(list(tokenizer.encode(DEADLY))[3:-3])
+    text = DEADLY + " Its owner is not at home." * 30  # the longest document, which is read among the first
+    (setting.folder / "in" / "deadly.txt").write_text(text)
+    setting.environment["TEST_SERVER_ABORT_ON"] = json.dumps(list(tokenizer.encode(text))[3:12])
     code, summary, said = finish(setting.start())
     assert code == 3, said
     assert summary["statuses"] == {"ok": DOCUMENTS, "engine_error": 1}
