@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import typer
@@ -37,6 +38,10 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
         raise typer.Exit
 
 
+def _as_typed(arguments: list[str] | None) -> str:
+    return shlex.join(["thresher", *(sys.argv[1:] if arguments is None else arguments)])
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
     sys.exit(run(arguments))
@@ -45,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
-        result = app(arguments, prog_name="thresher", standalone_mode=True)
+        result = app(arguments, prog_name="thresher", standalone_mode=True, obj=_as_typed(arguments))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_COULD_NOT_RUN
     except UsageError as error:

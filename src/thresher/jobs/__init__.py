@@ -1,6 +1,7 @@
 """The durable store of a job: written by one process, read by any."""
 
 from thresher.jobs.export import check_target, export
+from thresher.jobs.passes import Pace, PassFacts, PassRecord
 from thresher.jobs.records import (
     Commit,
     DocumentRead,
@@ -21,6 +22,9 @@ __all__ = [
     "JobStore",
     "JobView",
     "ListedDocument",
+    "Pace",
+    "PassFacts",
+    "PassRecord",
     "Result",
     "RunFacts",
     "check_target",
