@@ -1,5 +1,6 @@
 """The durable store of a job: written by one process, read by any."""
 
+from thresher.jobs.decisions import Action, Decision, NewDecision, Queue, ReviewOutcome, sample_key, subject_of
 from thresher.jobs.export import check_target, export
 from thresher.jobs.records import (
     Commit,
@@ -10,19 +11,30 @@ from thresher.jobs.records import (
     Result,
     RunFacts,
 )
+from thresher.jobs.reviewed import ReviewedLabels
+from thresher.jobs.reviews import ReviewLog
 from thresher.jobs.store import JobStore
 from thresher.jobs.view import JobView
 
 __all__ = [
+    "Action",
     "Commit",
+    "Decision",
     "DocumentRead",
     "DocumentState",
     "JobCounts",
     "JobStore",
     "JobView",
     "ListedDocument",
+    "NewDecision",
+    "Queue",
     "Result",
+    "ReviewLog",
+    "ReviewOutcome",
+    "ReviewedLabels",
     "RunFacts",
     "check_target",
     "export",
+    "sample_key",
+    "subject_of",
 ]

@@ -12,6 +12,7 @@ from pathlib import Path
 from thresher.errors import UsageError
 from thresher.jobs.exporters import COLUMNS, ExportSource, exporter_for, format_of
 from thresher.jobs.location import disk_full
+from thresher.jobs.reviewed import ReviewedLabels
 from thresher.jobs.view import JobView
 
 
@@ -40,9 +41,9 @@ def export(view: JobView, file: Path, *, overwrite: bool = False, format_name: s
     """
     check_target(file, overwrite=overwrite, format_name=format_name)
     has_gold = any(row.gold is not None for row in view.rows())
-    source = ExportSource(
-        rows=view.rows(), columns=(*COLUMNS, "gold") if has_gold else COLUMNS, run=view.run, text_of=view.text
-    )
+    reviewed = ReviewedLabels.of_job(view.folder)
+    columns = (*COLUMNS, *(["gold"] if has_gold else []), *(["reviewed_label"] if reviewed.decisions else []))
+    source = ExportSource(rows=reviewed.beside(view.rows()), columns=columns, run=view.run, text_of=view.text)
     with _new_file(file, overwrite=overwrite) as temporary:
         written = exporter_for(file.suffix, format_name).write(source, temporary)
         for suffix, text in written.beside.items():
