@@ -30,6 +30,7 @@ def bars(
         axes.bar(starts, heights, width=width, align="edge", color=COLOURS[0], edgecolor="white", linewidth=0.3)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
+        axes.set_xlim(left=min(0.0, *starts))
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter("{x:,.0f}")
     return drawn.svg
@@ -60,8 +61,11 @@ def curves(
         axes = drawn.axes
         for place, line in enumerate(series):
             colour = "#777777" if line.dashed else COLOURS[place % len(COLOURS)]
-            style = {"linestyle": "--", "marker": ""} if line.dashed else {"marker": MARKERS[place % len(MARKERS)]}
-            axes.plot(line.x, line.y, label=line.name, color=colour, markersize=4, linewidth=1.4, **style)
+            marker, stroke = ("", "--") if line.dashed else (MARKERS[place % len(MARKERS)], "-")
+            axes.plot(
+                line.x, line.y, label=line.name, color=colour, marker=marker, linestyle=stroke, markersize=4,
+                linewidth=1.4,
+            )  # fmt: skip
             if line.low is not None and line.high is not None:
                 axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
             if line.mark is not None:

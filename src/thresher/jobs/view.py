@@ -117,8 +117,8 @@ class JobView:
                 found = [p for row in of_document for p in self._predictions(self.run, row)]
                 yield from sorted(found, key=lambda prediction: self._order.get(prediction.question, 0))
 
-    def passes(self, most_stretches: int = 120) -> tuple[PassRecord, ...]:
-        """The passes of the latest run, the oldest first, each with its pace in at most ``most_stretches`` stretches."""
+    def passes(self, most_stretches: int = 60) -> tuple[PassRecord, ...]:
+        """The passes of the latest run, the oldest first; the pace of each in ``most_stretches`` stretches at most."""
         with translated_errors(self.folder):
             return passes_of(self._connection, self._scope["run"], most_stretches)
 
