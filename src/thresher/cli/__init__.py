@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from thresher.cli import classify, engines, export, status
+from thresher.cli import classify, engines, export, plan, status
 from thresher.cli.console import print_error
 from thresher.errors import ThresherError, UsageError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("classify")(classify.command)
 app.command("status")(status.command)
 app.command("export")(export.command)
+app.command("plan")(plan.command)
 app.command("engines")(engines.command)
 
 

@@ -4,7 +4,7 @@
 """
 
 from thresher.engines.base import Engine, EngineInfo, EngineOptions
-from thresher.engines.registry import Availability, availability, choose_engine, engine_names, open_engine
+from thresher.engines.registry import Availability, availability, choose_engine, engine_gpus, engine_names, open_engine
 
 __all__ = [
     "Availability",
@@ -13,6 +13,7 @@ __all__ = [
     "EngineOptions",
     "availability",
     "choose_engine",
+    "engine_gpus",
     "engine_names",
     "open_engine",
 ]

@@ -4,6 +4,8 @@ from thresher.models.chat_template import ChatTemplate, PlainFormat
 from thresher.models.facts import ModelFacts
 from thresher.models.files import ModelFiles
 from thresher.models.model import Model, load_facts, open_model
+from thresher.models.outline import ModelOutline
+from thresher.models.outlining import outline, outline_of_model
 from thresher.models.reference import resolve
 
 __all__ = [
@@ -11,8 +13,11 @@ __all__ = [
     "Model",
     "ModelFacts",
     "ModelFiles",
+    "ModelOutline",
     "PlainFormat",
     "load_facts",
     "open_model",
+    "outline",
+    "outline_of_model",
     "resolve",
 ]

@@ -20,6 +20,7 @@ from thresher.errors import EngineError, EngineUnavailableError
 from thresher.models import Model, open_model, resolve
 from thresher.pipeline.admission import Admission, LongPolicy
 from thresher.pipeline.options import ClassifyOptions
+from thresher.pipeline.planning import check_memory
 from thresher.pipeline.setup import engine_options, put_into_tokens
 from thresher.tasks import Task, TaskPrompt
 
@@ -127,7 +128,9 @@ class KeptEngine:
         self._used = True
         model = open_model(resolve(wish.model))
         name, _ = choose_engine(wish.options.engine, model)
-        engine = open_engine(name, model, engine_options(wish.options, wish.options.context_tokens))
+        wanted = engine_options(wish.options, wish.options.context_tokens)
+        check_memory(name, model, wanted)
+        engine = open_engine(name, model, wanted)
         self._wish, self._open = wish, OpenEngine(model, engine)
         return self._open
 

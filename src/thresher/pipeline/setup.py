@@ -14,6 +14,7 @@ from thresher.models import Model, ModelFacts, open_model, resolve
 from thresher.pipeline.admission import Admission, LongPolicy
 from thresher.pipeline.asking import Asking, AskingOptions, Assignment, TaskAsking
 from thresher.pipeline.options import ClassifyOptions
+from thresher.pipeline.planning import check_memory, describe
 from thresher.pipeline.progress import Progress
 from thresher.pipeline.subject import Subject
 from thresher.tasks import Task, TaskPrompt
@@ -48,7 +49,10 @@ def workbench(
     for message in (f"engine: {name} ({reason})", *opened.notices):
         progress.message(message)
     context = options.context_tokens or _context_of(latest_run, opened.facts, name)
-    with open_engine(name, opened, engine_options(options, context)) as engine:
+    wanted = engine_options(options, context)
+    if (fit := check_memory(name, opened, wanted)) is not None:
+        progress.message(describe(fit))
+    with open_engine(name, opened, wanted) as engine:
         for message in engine.info.notices:
             progress.message(message)
         asking, notices = subject.asking(asking_options(opened, engine, options.long_policy))

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from tests.support import engine_models
-from thresher.engines.host_memory import available_bytes
 from thresher.engines.llamacpp.binding import open_binding
 from thresher.engines.llamacpp.context import F16, F32, Context, Shape
 from thresher.engines.llamacpp.loaded_model import LoadedModel
 from thresher.engines.llamacpp.log import LOG_CALLBACK
 from thresher.engines.llamacpp.memory import model_memory
+from thresher.hardware.host_memory import available_bytes
 from thresher.models import Model
 
 MIB = 2**20
