@@ -109,6 +109,8 @@ def _fit(engine: str, found: ModelOutline, hardware: HardwareFacts, options: Eng
 def _refusal(fit: Fit, found: ModelOutline) -> str:
     setting = fit.setting
     what_would = f"what would fit: {fit.remedy}" if fit.remedy else "nothing that was tried would fit on this machine"
+    if fit.problem:
+        return f"{fit.problem}; {what_would}"
     return (
         f"{found.name} does not fit: {setting.engine} in {setting.precision} with a context of "
         f"{setting.context_tokens:,} tokens takes {fit.bytes / _GIB:.2f} GiB"

@@ -21,6 +21,7 @@ class Fit:
     streamed_layers: int = 0
     streamed_bytes: int = 0  # copied to the device for each pass
     host_bytes: int = 0  # wanted of host memory beside the device
+    problem: str = ""  # why it cannot be, where that is not the sum of its parts
     remedies: tuple[str, ...] = field(default=())  # each was planned itself, and fits
 
     @property

@@ -11,7 +11,7 @@ from thresher.models.shape import ModelShape
 from thresher.planning.costs import state_bytes_per_layer
 from thresher.planning.fit import Fit
 from thresher.planning.formats import activation_bytes
-from thresher.planning.native_blocks import all_block_bytes, resident_bytes, resident_count, split_over, table_bytes
+from thresher.planning.native_blocks import SLOTS, all_block_bytes, resident_bytes, resident_count, split_over, table_bytes
 from thresher.planning.setting import Room, Setting
 
 _CPU_STEP_TOKENS, _GPU_STEP_TOKENS, _LARGE_GPU_STEP_TOKENS = 1024, 8192, 16_384
@@ -25,6 +25,7 @@ _PREFIX_TOKENS = 4096
 _RESERVE_SHARE = 0.1
 _TABLES_SHARE = 0.7
 _WEIGHTS_SHARE = 0.85
+_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,13 @@ def native_fit(shape: ModelShape, setting: Setting, room: Room) -> Fit:
     if placed is None or placed.free_bytes <= 0:
         weights = sum(all_block_bytes(shape, setting.precision)) + table_bytes(shape, setting.precision)
         each = (placed.weights_bytes if placed else weights) // (1 if placed else max(1, setting.gpus))
-        return Fit(setting=setting, parts={"weights": each}, available_bytes=room.device_bytes, fits=False)
+        return Fit(
+            setting=setting,
+            parts={"weights": each},
+            available_bytes=room.device_bytes,
+            fits=False,
+            problem=_below_the_least(shape, setting),
+        )
     sizes = native_sizes(
         shape,
         setting,
@@ -128,6 +135,16 @@ def native_fit(shape: ModelShape, setting: Setting, room: Room) -> Fit:
         streamed_layers=placed.streamed_layers,
         streamed_bytes=placed.streamed_bytes,
         host_bytes=placed.host_bytes,
+    )
+
+
+def _below_the_least(shape: ModelShape, setting: Setting) -> str:
+    """What is wrong with a limit on weights that no two layers fit into; empty where that is not it."""
+    limit, least = setting.weights_memory_bytes, SLOTS * max(all_block_bytes(shape, setting.precision))
+    if limit is None or limit >= least:
+        return ""
+    return (
+        f"--weights-memory {limit / _MIB:,.1f} MiB: the least is two of the largest layers, {least / _MIB:,.1f} MiB"
     )
 
 

@@ -33,14 +33,17 @@ def streaming_limit(outline: ModelOutline, setting: Setting, hardware: HardwareF
     for share in _WEIGHT_SHARES:
         limit = int(share * room * 10 // _GIB) * _GIB // 10
         fit = evaluate(outline, replace(setting, weights_memory_bytes=limit), hardware)
-        if fit.fits and fit.streamed_layers:
+        if fit.fits and fit.streamed_layers and limit != setting.weights_memory_bytes:
             return fit
     return None
 
 
 def _that_fit(outline: ModelOutline, setting: Setting, hardware: HardwareFacts) -> Iterator[Fit]:
     """Changes in the order in which they cost least: speed, room, exactness, money."""
-    if setting.engine == "native" and setting.weights_memory_bytes is None:
+    if setting.engine == "native":
+        whole = evaluate(outline, replace(setting, weights_memory_bytes=None), hardware)
+        if whole.fits:
+            yield whole
         streamed = streaming_limit(outline, setting, hardware)
         if streamed is not None:
             yield streamed
@@ -95,6 +98,8 @@ def _more_gpus(outline: ModelOutline, setting: Setting, hardware: HardwareFacts)
 def _said(before: Setting, fit: Fit, hardware: HardwareFacts) -> str:
     """The change from ``before``, in words that name the flag where there is one."""
     after = fit.setting
+    if before.weights_memory_bytes is not None and after.weights_memory_bytes is None:
+        return "no --weights-memory: all layers fit"
     if after.weights_memory_bytes != before.weights_memory_bytes and after.weights_memory_bytes is not None:
         where = "host memory" if fit.host_bytes <= hardware.free_memory_bytes else "disk, for host memory is too small"
         return (
