@@ -1,4 +1,4 @@
-"""Published models by their figures: ``config.json`` files, and the header of a GGUF file without the weights behind it.
+"""Published models by their figures: ``config.json`` files, and the header of a GGUF file without its weights.
 
 The figures are those of the models' own ``config.json`` files as public projects quote them.
 """
