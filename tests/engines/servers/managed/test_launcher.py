@@ -13,7 +13,7 @@ from tests.support import engine_models
 from tests.support.checkpoints import tiny_config, write_checkpoint
 from tests.support.server_stubs import write_docker, write_stub
 from thresher.engines.base import EngineOptions
-from thresher.engines.servers.managed.gpus import parse_devices
+from thresher.engines.servers.managed.devices import parse_devices
 from thresher.engines.servers.managed.installed import find_installed
 from thresher.engines.servers.managed.launch import Place
 from thresher.engines.servers.managed.launcher import Launcher, make_launcher
@@ -162,13 +162,13 @@ def test_devices_are_read_from_what_llama_server_lists() -> None:
     listed = ["  CUDA0: NVIDIA H100 80GB (HBM3) (81089 MiB, 80500 MiB free)", "  Vulkan1: B (16 MiB, 8 MiB free)"]
     first, second = parse_devices("\n".join(["Available devices:", *listed]))
     assert first.name == "NVIDIA H100 80GB (HBM3)"
-    assert (first.total_bytes, first.free_bytes) == (81089 << 20, 80500 << 20)
+    assert (first.memory_bytes, first.free_bytes) == (81089 << 20, 80500 << 20)
     assert second.name == "B"
     assert parse_devices("Available devices:\n  (none)\n") == ()
 
 
 def nvidia_smi(programs: Path, *mib: int) -> None:
-    rows = "\n".join(f"NVIDIA X, {size}, {size}" for size in mib)
+    rows = "\n".join(f"NVIDIA X, {size}, {size}, 9.0" for size in mib)
     (programs / "nvidia-smi").write_text(f"#!/bin/sh\necho '{rows}'\n")
     (programs / "nvidia-smi").chmod(0o755)
 

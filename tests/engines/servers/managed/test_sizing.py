@@ -11,15 +11,15 @@ from thresher.engines.base import EngineOptions
 from thresher.engines.llamacpp.context import CELL_STEP, F16, Shape
 from thresher.engines.llamacpp.memory import model_memory
 from thresher.engines.servers.managed import sizing
-from thresher.engines.servers.managed.gpus import Gpu
 from thresher.engines.servers.managed.sizing import batching_sizes, llama_server_sizes
 from thresher.errors import EngineCapacityError
+from thresher.hardware import GpuFacts
 
 MIB = 1 << 20
 
 
-def gpu(free_bytes: int) -> Gpu:
-    return Gpu(name="X", total_bytes=free_bytes, free_bytes=free_bytes)
+def gpu(free_bytes: int) -> GpuFacts:
+    return GpuFacts(name="X", memory_bytes=free_bytes, free_bytes=free_bytes)
 
 
 @given(free_mib=st.integers(1, 4096), asked=st.one_of(st.none(), st.integers(64, 4096)), slots=st.integers(1, 16))

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thresher.engines.servers.managed.asking import ask
-from thresher.engines.servers.managed.gpus import nvidia_gpus
 from thresher.engines.servers.managed.launch import Place
 from thresher.engines.servers.managed.programs import Image, Program
 from thresher.errors import EngineUnavailableError
+from thresher.hardware.nvidia import nvidia_gpus
 
 #: Where the server listens inside, on all interfaces of a network of its own; outside only on loopback.
 INNER_HOST, INNER_PORT = "0.0.0.0", 8000  # noqa: S104

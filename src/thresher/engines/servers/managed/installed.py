@@ -12,10 +12,12 @@ from pathlib import Path
 
 from thresher.engines.servers.managed.asking import ask
 from thresher.engines.servers.managed.container import Container, find_container
-from thresher.engines.servers.managed.gpus import Gpu, nvidia_gpus, parse_devices
+from thresher.engines.servers.managed.devices import parse_devices
 from thresher.engines.servers.managed.options import KnownOptions, parse_help
 from thresher.engines.servers.managed.programs import Program
 from thresher.errors import EngineUnavailableError
+from thresher.hardware import GpuFacts
+from thresher.hardware.nvidia import nvidia_gpus
 
 _VERSION = re.compile(r"version:?\s+v?(\S+)|^\s*v?(\d+\.\d+\S*)", re.IGNORECASE | re.MULTILINE)
 _LIST_DEVICES = "--list-devices"
@@ -56,7 +58,7 @@ class Installed:
                 return known
         raise EngineUnavailableError(f"{self.program.name} cannot be asked for its options: {problem}")
 
-    def gpus(self, known: KnownOptions) -> tuple[Gpu, ...]:
+    def gpus(self, known: KnownOptions) -> tuple[GpuFacts, ...]:
         """Those it would compute on."""
         if self.program.reads == "checkpoint" or _LIST_DEVICES not in known:
             return nvidia_gpus()

@@ -12,7 +12,6 @@ from pathlib import Path
 from thresher.engines.base import EngineOptions
 from thresher.engines.servers.managed.container import INNER_HOST, INNER_PORT, folders_of
 from thresher.engines.servers.managed.facts import LaunchFacts
-from thresher.engines.servers.managed.gpus import Gpu
 from thresher.engines.servers.managed.installed import Installed, find_installed
 from thresher.engines.servers.managed.launch import Launch, Place
 from thresher.engines.servers.managed.options import KnownOptions, Wish, spell
@@ -24,6 +23,7 @@ from thresher.engines.servers.managed.sizing import (
     llama_server_sizes,
 )
 from thresher.errors import EngineUnavailableError, UsageError
+from thresher.hardware import GpuFacts
 from thresher.models.model import Model
 
 _API_KEY = "--api-key"
@@ -149,7 +149,7 @@ def _check(program: Program, model: Model, options: EngineOptions) -> None:
     check_settings(options.settings, program.name)
 
 
-def _sizes(program: Program, model: Model, options: EngineOptions, gpus: Sequence[Gpu]) -> Sizes:
+def _sizes(program: Program, model: Model, options: EngineOptions, gpus: Sequence[GpuFacts]) -> Sizes:
     sizes = llama_server_sizes if program.reads == "gguf" else batching_sizes
     return sizes(model, options, gpus)
 
@@ -174,7 +174,7 @@ def _facts(
     )
 
 
-def _notices(launcher: Launcher, gpus: Sequence[Gpu]) -> tuple[str, ...]:
+def _notices(launcher: Launcher, gpus: Sequence[GpuFacts]) -> tuple[str, ...]:
     program, facts = launcher.installed.program, launcher.facts
     where = "on the CPU"
     if facts.on_gpu:

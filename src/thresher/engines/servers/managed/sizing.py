@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from thresher.engines.base import EngineOptions
-from thresher.engines.host_memory import available_bytes
 from thresher.engines.llamacpp.context import CELL_STEP, F16, Shape
 from thresher.engines.llamacpp.memory import ModelMemory, model_memory
-from thresher.engines.servers.managed.gpus import Gpu
 from thresher.errors import EngineCapacityError, UsageError
+from thresher.hardware import GpuFacts
+from thresher.hardware.host_memory import available_bytes
 from thresher.models.model import Model
 from thresher.suggestions import did_you_mean
 
@@ -55,7 +55,7 @@ def check_settings(settings: Mapping[str, int], engine: str) -> None:
             raise UsageError(f"the setting {name} is {value}; it may be {least} to {largest}")
 
 
-def llama_server_sizes(model: Model, options: EngineOptions, gpus: Sequence[Gpu]) -> Sizes:
+def llama_server_sizes(model: Model, options: EngineOptions, gpus: Sequence[GpuFacts]) -> Sizes:
     """For llama-server on ``gpus``, or on the CPU where there are none.
 
     Raises:
@@ -105,7 +105,7 @@ def _context_that_fits(memory: ModelMemory, sizes: Sizes, slots: int, left: int)
     return memory.largest_cells(shape, left) // slots // CELL_STEP * CELL_STEP
 
 
-def batching_sizes(model: Model, options: EngineOptions, gpus: Sequence[Gpu]) -> Sizes:
+def batching_sizes(model: Model, options: EngineOptions, gpus: Sequence[GpuFacts]) -> Sizes:
     """For vLLM and SGLang, which lay out their memory themselves. Without ``gpus`` nothing is known of them.
 
     Raises:
@@ -127,16 +127,16 @@ def batching_sizes(model: Model, options: EngineOptions, gpus: Sequence[Gpu]) ->
     )
 
 
-def _gpus_needed(model: Model, gpus: Sequence[Gpu]) -> int:
+def _gpus_needed(model: Model, gpus: Sequence[GpuFacts]) -> int:
     """The fewest GPUs whose memory holds the weights: 1, 2, 4, ..., for heads are split evenly."""
     weights = model.facts.weights_bytes
     count = 1
     while gpus and count <= len(gpus):
-        if weights <= _WEIGHTS_SHARE * count * min(gpu.total_bytes for gpu in gpus):
+        if weights <= _WEIGHTS_SHARE * count * min(gpu.memory_bytes for gpu in gpus):
             return count
         count *= 2
     if gpus:
-        total = sum(gpu.total_bytes for gpu in gpus)
+        total = sum(gpu.memory_bytes for gpu in gpus)
         raise _too_large(model, weights, total, "on all GPUs; use weights of a smaller precision, or a smaller model")
     return 1
 
