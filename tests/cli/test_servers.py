@@ -56,7 +56,7 @@ def test_a_model_whose_file_is_not_here(thresher: Thresher, folder: Path) -> Non
 def test_the_servers_tokenizer_away_in_the_middle(thresher: Thresher, folder: Path) -> None:
     """Texts that cannot be tokenized are rows, too."""
     with FaultServer(forward_to(engine_servers.plain().url)) as server:
-        name = next(folder.iterdir()).read_text()[:40]
+        next(folder.iterdir()).read_text()[:40]
         refused = Status(400, {"error": {"type": "invalid_request_error", "message": "no"}})
         server.accidents.append(Accident("/tokenize", refused, None, lambda asked: len(asked.body) > 300))
         found = thresher("classify", folder, "--labels", "cv,invoice,other", "--model", server.url, "--json")
