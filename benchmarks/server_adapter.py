@@ -4,14 +4,15 @@
 
 The server runs on loopback in its own process with 8 slots and ``--slot-save-path``. The client is that of
 ``benchmarks.llamacpp_server``: a chat request a document, 8 at a time, with a grammar of the labels and thinking off.
-Each round reads other documents; in a round each has its turn. ``cached_share`` is the share of prompt tokens that the
-server says it did not compute.
+Each round reads other documents; in a round each has its turn, and all slots are emptied before it. ``cached_share`` is
+the share of prompt tokens that the server says it did not compute.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -45,8 +46,8 @@ def main() -> None:
         server = ServedModel(model, CONCURRENCY, tokens_per_slot, arguments.threads, saves=Path(folder))
         with open_engine("llama-server", Served(addresses=(server.url,))) as engine:
             systems: dict[str, Callable[[Sequence[str]], Round]] = {
-                "thresher": InProcess(engine, model, head, server.processor_seconds),
-                "plain client, 8 at a time": Client(server, head),
+                "thresher": Fresh(server, InProcess(engine, model, head, server.processor_seconds)),
+                "plain client, 8 at a time": Fresh(server, Client(server, head)),
             }
             rounds = take_turns(systems, model, lengths, arguments.rounds)
         server.close()
@@ -59,6 +60,22 @@ def main() -> None:
         "threads": arguments.threads, "slots": CONCURRENCY, "systems": figures,
     }  # fmt: skip
     save(f"server_adapter_{arguments.case}_{arguments.model}", report)
+
+
+class Fresh:
+    """A system whose turns find the server's slots empty; emptying is not timed."""
+
+    def __init__(self, server: ServedModel, system: Callable[[Sequence[str]], Round]) -> None:
+        self._server = server
+        self._system = system
+
+    def __call__(self, texts: Sequence[str]) -> Round:
+        for slot in range(CONCURRENCY):
+            url = f"{self._server.url}/slots/{slot}?action=erase"
+            request = urllib.request.Request(url, b"{}", {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=60):
+                pass
+        return self._system(texts)
 
 
 if __name__ == "__main__":
