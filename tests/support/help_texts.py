@@ -15,6 +15,8 @@ _LLAMA_CPP_B11434 = """
 -b,    --batch-size N
 -ub,   --ubatch-size N
 -fa,   --flash-attn [on|off|auto]
+-ctk,  --cache-type-k TYPE
+-ctv,  --cache-type-v TYPE
 -dev,  --device <dev1,dev2,..>
 --list-devices
 -ngl,  --gpu-layers, --n-gpu-layers N
@@ -43,6 +45,8 @@ _LLAMA_CPP_2025_02 = """
 -b,    --batch-size N
 -ub,   --ubatch-size N
 -fa,   --flash-attn
+-ctk,  --cache-type-k TYPE
+-ctv,  --cache-type-v TYPE
 -dev,  --device <dev1,dev2,..>
 --list-devices
 -ngl,  --gpu-layers, --n-gpu-layers N

@@ -79,6 +79,11 @@ def test_without_a_gpu_llama_server_computes_on_the_cpu() -> None:
     assert (read["--n-gpu-layers"], read["--device"]) == ("0", "none")
 
 
+def test_float32_weights_keep_keys_and_values_in_float32() -> None:
+    read = arguments_of("llama-server", "b11434", replace(FIXED, full_precision=True))
+    assert (read["--flash-attn"], read["--cache-type-k"], read["--cache-type-v"]) == ("off", "f32", "f32")
+
+
 def test_vllm_is_launched_for_prompts() -> None:
     read = arguments_of("vllm", "0.30.0", replace(FIXED, slots=128))
     assert read == {

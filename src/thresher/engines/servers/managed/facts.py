@@ -19,6 +19,7 @@ class LaunchFacts:
     gpus: int = 1  # that weights are split over
     threads: int | None = None
     micro_batch_tokens: int  # prompt tokens computed in one go
+    full_precision: bool = False  # the weights are float32, so keys and values are, too
     recurrent: bool  # the model keeps a state beside, or instead of, a KV cache
     scratch_folder: str | None = None  # where slots may be saved; as the server sees it
     api_key: str | None = None  # only for servers that take it as an argument alone

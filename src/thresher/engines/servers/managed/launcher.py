@@ -169,6 +169,7 @@ def _facts(
         gpus=sizes.gpus,
         threads=options.threads,
         micro_batch_tokens=sizes.micro_batch_tokens,
+        full_precision=model.facts.quantization == "F32",
         recurrent=model.facts.recurrent,
         scratch_folder=inner_scratch or (None if scratch is None else str(scratch)),
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from thresher.engines.base import EngineOptions
-from thresher.engines.llamacpp.context import CELL_STEP, F16, Shape
+from thresher.engines.llamacpp.context import CELL_STEP, F16, F32, Shape
 from thresher.engines.llamacpp.memory import ModelMemory, model_memory
 from thresher.errors import EngineCapacityError, UsageError
 from thresher.hardware import GpuFacts
@@ -75,16 +75,17 @@ def llama_server_sizes(model: Model, options: EngineOptions, gpus: Sequence[GpuF
         slots=options.settings.get("slots", _GPU_SLOTS if gpus else _CPU_SLOTS),
         micro_batch_tokens=options.settings.get("micro_batch", _GPU_MICRO_BATCH if gpus else _CPU_MICRO_BATCH),
     )
-    return _fitted(sizes, memory, left, asked)
+    kv_type = F32 if model.facts.quantization == "F32" else F16
+    return _fitted(sizes, memory, left, asked, kv_type)
 
 
-def _fitted(sizes: Sizes, memory: ModelMemory, left: int, asked: int | None) -> Sizes:
+def _fitted(sizes: Sizes, memory: ModelMemory, left: int, asked: int | None, kv_type: int) -> Sizes:
     """Fewer slots, then a shorter context, until it fits ``left`` bytes."""
     wanted = min(sizes.context_tokens, asked or _GOOD_CONTEXT_TOKENS)
-    slots, fits = sizes.slots, _context_that_fits(memory, sizes, sizes.slots, left)
+    slots, fits = sizes.slots, _context_that_fits(memory, sizes, sizes.slots, left, kv_type)
     while slots > 1 and fits < wanted:
         slots -= 1
-        fits = _context_that_fits(memory, sizes, slots, left)
+        fits = _context_that_fits(memory, sizes, slots, left, kv_type)
     if fits < (asked or CELL_STEP):
         raise EngineCapacityError(
             f"{left / _GIB:.2f} GiB are left beside the weights, which hold a context of {max(0, fits):,} tokens; "
@@ -99,9 +100,9 @@ def _fitted(sizes: Sizes, memory: ModelMemory, left: int, asked: int | None) -> 
     return replace(sizes, context_tokens=context, slots=slots, notices=tuple(notices))
 
 
-def _context_that_fits(memory: ModelMemory, sizes: Sizes, slots: int, left: int) -> int:
+def _context_that_fits(memory: ModelMemory, sizes: Sizes, slots: int, left: int, kv_type: int) -> int:
     """Tokens of each slot's context, in llama.cpp's steps."""
-    shape = Shape(cells=CELL_STEP, sequences=slots, micro_batch=sizes.micro_batch_tokens, threads=1, kv_type=F16)
+    shape = Shape(cells=CELL_STEP, sequences=slots, micro_batch=sizes.micro_batch_tokens, threads=1, kv_type=kv_type)
     return memory.largest_cells(shape, left) // slots // CELL_STEP * CELL_STEP
 
 

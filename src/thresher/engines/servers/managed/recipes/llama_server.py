@@ -24,7 +24,7 @@ def wishes(facts: LaunchFacts) -> list[Wish]:
         wish(None, "--no-kv-unified"),
         wish(max(2 * facts.micro_batch_tokens, 2048), "--batch-size"),
         wish(facts.micro_batch_tokens, "--ubatch-size"),
-        wish("on", "--flash-attn"),
+        *_attention(facts),
         *_placement(facts),
         *([] if facts.threads is None else [wish(facts.threads, "--threads")]),
         *([] if facts.scratch_folder is None else [wish(facts.scratch_folder, "--slot-save-path")]),
@@ -36,6 +36,13 @@ def wishes(facts: LaunchFacts) -> list[Wish]:
         wish(None, "--no-ui", "--no-webui"),
         wish(None, "--offline"),
     ]
+
+
+def _attention(facts: LaunchFacts) -> list[Wish]:
+    """Flash attention rounds keys and values to half precision."""
+    if facts.full_precision:
+        return [wish("off", "--flash-attn"), wish("f32", "--cache-type-k"), wish("f32", "--cache-type-v")]
+    return [wish("on", "--flash-attn")]
 
 
 def _placement(facts: LaunchFacts) -> list[Wish]:
