@@ -16,6 +16,7 @@ from thresher.pipeline.batch import BatchInputs
 from thresher.pipeline.interrupts import stop_on_interrupt
 from thresher.pipeline.listing import Inputs, Places, list_documents
 from thresher.pipeline.machine import machine_in_words
+from thresher.pipeline.opening import References
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay
 from thresher.pipeline.progress import Progress, ProgressState, SilentProgress
@@ -48,7 +49,7 @@ class Run:
 def run_classify(
     places: Places,
     task: Task | None,
-    model: str,
+    model: References,
     options: ClassifyOptions,
     *,
     exclude: Sequence[Path] = (),
