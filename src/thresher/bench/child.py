@@ -114,7 +114,7 @@ class _Account:
             return ""
         if kind == "failed":
             self._failure = CaseFailure(kind=event["kind"], reason=event["reason"])
-            return event["reason"]
+            return self._failure.reason
         self._device_peak = event["peak_device_bytes"]
         return ""
 

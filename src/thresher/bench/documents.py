@@ -12,7 +12,7 @@ _LABELS = {
     "record": "keeps what was said and decided", "order": "asks for goods or for a service", "claim": "asks for money",
     "manual": "explains how to use a thing", "essay": "argues for an opinion",
 }  # fmt: skip
-_SYLLABLES = ("ba", "con", "di", "er", "fo", "gen", "hu", "in", "la", "mor", "ne", "or", "pre", "ri", "sta", "ti", "un", "ver")
+_SYLLABLES = "ba con di er fo gen hu in la mor ne or pre ri sta ti un ver".split()
 _CHARACTERS_PER_TOKEN = 4
 
 

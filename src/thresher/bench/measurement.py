@@ -116,9 +116,7 @@ def agreement(first: Measurement, other: Measurement) -> Agreement | None:
     """None where they did not read the same documents."""
     if len(first.labels) != len(other.labels):
         return None
-    both = [
-        (place, a) for place, (a, b) in enumerate(zip(first.labels, other.labels, strict=True)) if a and b
-    ]
+    both = [(place, a) for place, (a, b) in enumerate(zip(first.labels, other.labels, strict=True)) if a and b]
     equal = [place for place, a in both if other.labels[place] == a]
     gaps = [
         abs(p - q)

@@ -164,7 +164,7 @@ def _device_peak_bytes() -> int | None:
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return None
-    return sum(torch.cuda.max_memory_allocated(device) for device in range(torch.cuda.device_count()))
+    return sum(int(torch.cuda.max_memory_allocated(device)) for device in range(torch.cuda.device_count()))
 
 
 def _own_output() -> Say:

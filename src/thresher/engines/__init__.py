@@ -4,7 +4,15 @@
 """
 
 from thresher.engines.base import Engine, EngineInfo, EngineOptions, ServedModelEngine
-from thresher.engines.registry import Availability, availability, choose_engine, engine_names, open_engine
+from thresher.engines.registry import (
+    Availability,
+    availability,
+    choose_engine,
+    engine_gpus,
+    engine_names,
+    engine_settings,
+    open_engine,
+)
 
 __all__ = [
     "Availability",
@@ -14,6 +22,8 @@ __all__ = [
     "ServedModelEngine",
     "availability",
     "choose_engine",
+    "engine_gpus",
     "engine_names",
+    "engine_settings",
     "open_engine",
 ]

@@ -11,6 +11,7 @@ from thresher.errors import UsageError
 from thresher.jobs import RunFacts
 from thresher.models import Model, ServedModel, open_model, resolve, served_addresses
 from thresher.pipeline.options import ClassifyOptions
+from thresher.pipeline.planning import check_memory, describe
 from thresher.tasks.prompt import ChatFormat
 
 #: A reference of files, or addresses of servers that hold the same model.
@@ -63,7 +64,10 @@ def open_chosen(
     context = options.context_tokens
     if context is None and isinstance(model, Model):
         context = _context_of(latest_run, model.facts.fingerprint, name)
-    engine = open_engine(name, model, engine_options(options, context))
+    wanted = engine_options(options, context)
+    if isinstance(model, Model) and (fit := check_memory(name, model, wanted)) is not None:
+        message(describe(fit))
+    engine = open_engine(name, model, wanted)
     if context is None:
         context = _context_of(latest_run, engine.info.model_fingerprint, name)
         if context is not None and context < engine.info.largest_request_tokens:
@@ -85,6 +89,7 @@ def engine_options(options: ClassifyOptions, context_tokens: int | None) -> Engi
         device=options.device,
         weights_memory_bytes=options.weights_memory_bytes,
         deadline_s=options.deadline_s,
+        settings=options.settings,
     )
 
 

@@ -15,7 +15,7 @@ from thresher.jobs import JobCounts, JobStore, JobView, PassFacts, RunFacts
 from thresher.pipeline.batch import BatchInputs
 from thresher.pipeline.interrupts import stop_on_interrupt
 from thresher.pipeline.listing import Inputs, Places, list_documents
-from thresher.pipeline.machine import machine_in_words
+from thresher.pipeline.machine_words import machine_in_words
 from thresher.pipeline.opening import References
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay
