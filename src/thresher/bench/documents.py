@@ -8,11 +8,13 @@ from thresher.models.tokenizer import Tokenizer
 from thresher.tasks import Task
 
 _LABELS = {
-    "agreement": "binds the parties who sign it", "request": "asks somebody for help", "notice": "tells that a thing is so",
+    "agreement": "binds the parties who sign it", "request": "asks somebody for help", "notice": "tells what is so",
     "record": "keeps what was said and decided", "order": "asks for goods or for a service", "claim": "asks for money",
     "manual": "explains how to use a thing", "essay": "argues for an opinion",
 }  # fmt: skip
-_SYLLABLES = "ba con di er fo gen hu in la mor ne or pre ri sta ti un ver".split()
+_SYLLABLES = (
+    "ba", "con", "di", "er", "fo", "gen", "hu", "in", "la", "mor", "ne", "or", "pre", "ri", "sta", "ti", "un", "ver",
+)  # fmt: skip
 _CHARACTERS_PER_TOKEN = 4
 
 

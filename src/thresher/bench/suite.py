@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +13,18 @@ from typing import Protocol
 
 from thresher.bench.cases import Case
 from thresher.bench.child import run_case
+from thresher.bench.measurement import Measurement
 from thresher.bench.options import BenchOptions, setting_swept
 from thresher.bench.results import Results
+from thresher.bench.tuning import Tuned, tune
 from thresher.bench.workload import Workload
-from thresher.engines import choose_engine
-from thresher.errors import EngineError
+from thresher.engines import choose_engine, engine_settings
+from thresher.errors import EngineError, UsageError
+from thresher.models import Model
 from thresher.pipeline import ClassifyOptions
 from thresher.pipeline.opening import find_model
+from thresher.pipeline.profile import subject_of
+from thresher.planning import Subject
 
 #: Documents of the pass that only finds out how fast a machine is, to know how many it can read.
 _PROBE_DOCUMENTS = 2
@@ -62,6 +67,38 @@ def run_bench(
             spent = time.monotonic() - start
             progress.case(number + 1, len(todo), case.name(), spent / number * (len(todo) - number) if number else None)
             results.add(case, run_case(case, progress.step))
+
+
+def run_tune(
+    models: Sequence[str],
+    engine: str,
+    workload: Workload,
+    options: BenchOptions,
+    budget_s: float,
+    progress: BenchProgress,
+) -> tuple[Subject, Tuned]:
+    """Find the fastest settings of ``engine``, and for whom they are.
+
+    Raises:
+        UsageError: an engine without settings, or a served model, whose settings are its server's.
+        ModelError, EngineError: it cannot be opened or measured.
+    """
+    wishes = ClassifyOptions(engine=engine, precision=options.precisions[0], device=options.device)
+    model = find_model(models[0] if len(models) == 1 else models, wishes)
+    if not isinstance(model, Model):
+        raise UsageError(f"--model {models[0]} is a server, which has its own settings; tune what you start yourself")
+    name, _ = choose_engine(engine, model)
+    ranges = engine_settings(name)
+    if not ranges:
+        raise UsageError(f"--engine {name} has no settings to tune")
+    with _work_folder() as folder:
+
+        def measure(settings: Mapping[str, int], documents: int) -> Measurement:
+            asked = replace(options, repetitions=1, settings={**options.settings, **settings})
+            return run_case(_case(models, name, asked, workload.first(documents), folder))
+
+        found = tune(ranges, measure, workload.documents, budget_s, progress.message)
+    return subject_of(name, model, wishes), found
 
 
 def _engines(models: Sequence[str], options: BenchOptions) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def _options(case: Case) -> ClassifyOptions:
     return ClassifyOptions(
         engine=case.engine, precision=case.precision, context_tokens=case.context_tokens, threads=case.threads,
         device=case.device, weights_memory_bytes=case.weights_memory_bytes, tokenizer=case.tokenizer,
-        settings=case.settings,
+        settings=case.settings, use_profile=False,
     )  # fmt: skip
 
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Self
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.status import Status
 
 from thresher.bench import WORKLOADS, BenchOptions, Results, compare, open_workload, run_bench
 from thresher.bench.lines import columns, comparison_cells, lines
 from thresher.bench.options import SWEEPS, checked_sweep
 from thresher.bench.page import bench_page
 from thresher.cli.console import print_json, print_line, print_note, print_table
+from thresher.cli.live_bench import LiveBench
 from thresher.cli.sizes import parse_size
-from thresher.durations import duration
 from thresher.errors import UsageError
 
 
@@ -77,7 +74,7 @@ def command(
     folder = out or Path("thresher-bench") / f"{datetime.now():%Y%m%d-%H%M%S}"
     results = Results.begin(folder, workload)
     try:
-        with _LiveBench() as progress:
+        with LiveBench() as progress:
             run_bench(model, open_workload(workload), options, results, progress)
     except KeyboardInterrupt:
         print_note(
@@ -124,43 +121,3 @@ def _integers(values: str | None) -> tuple[int, ...]:
         return tuple(int(value) for value in values.split(","))
     except ValueError as error:
         raise UsageError(f"--values {values}: give whole numbers with commas between, such as 1,2,4") from error
-
-
-class _LiveBench:
-    """What is measured now, on a terminal; elsewhere a line for each case."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        self._status = Status("", console=self._console)
-        self._case = ""
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._status.start()
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._status.stop()
-
-    def message(self, text: str) -> None:
-        """Something a person should know."""
-        print_note(text)
-
-    def case(self, number: int, of: int, name: str, eta_s: float | None) -> None:
-        """A case begins."""
-        place = f"{number} of {of}: " if of else ""
-        eta = "" if eta_s is None else f", ETA {duration(eta_s)}"
-        self._case = f"{place}{name}{eta}"
-        if not self._console.is_terminal:
-            print_note(self._case)
-        self._status.update(self._case)
-
-    def step(self, text: str) -> None:
-        """Within a case."""
-        if text:
-            self._status.update(f"{self._case}: {text}")

@@ -12,6 +12,7 @@ from thresher.engines.registry import (
     engine_names,
     engine_settings,
     open_engine,
+    probe,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "engine_names",
     "engine_settings",
     "open_engine",
+    "probe",
 ]
