@@ -10,7 +10,9 @@ from thresher.engines.registry import (
     choose_engine,
     engine_gpus,
     engine_names,
+    engine_settings,
     open_engine,
+    probe,
     server_command,
 )
 
@@ -24,6 +26,8 @@ __all__ = [
     "choose_engine",
     "engine_gpus",
     "engine_names",
+    "engine_settings",
     "open_engine",
+    "probe",
     "server_command",
 ]

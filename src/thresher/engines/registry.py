@@ -130,11 +130,9 @@ def server_command(name: str, model: Model | ServedModel, options: EngineOptions
     """The command line, quoted for a shell, with which the engine called ``name`` starts its server.
 
     Raises:
-        UsageError: no such engine, or one that starts none, or options it cannot serve.
+        UsageError: the engine starts none, or options it cannot serve.
         EngineError: the server is not installed, or the model does not fit the memory.
     """
-    if name != AUTO:
-        choose_engine(name, model)
     if name not in SERVERS:
         raise UsageError(
             f"--print-command: the engine {name} starts no server; give --engine llama-server, vllm or sglang"
@@ -152,6 +150,12 @@ def engine_gpus(name: str, device: str | None) -> tuple[GpuFacts, ...] | None:
     """
     find: Callable[[str | None], tuple[GpuFacts, ...]] | None = getattr(_load(name), "gpus", None)
     return None if find is None else find(device)
+
+
+def engine_settings(name: str) -> Mapping[str, tuple[int, int]]:
+    """Settings of an engine that a profile may hold, with their least and largest values; it must be in ENGINES."""
+    find: Callable[[], Mapping[str, tuple[int, int]]] | None = getattr(_load(name), "settings", None)
+    return {} if find is None else find()
 
 
 def engine_names() -> tuple[str, ...]:
