@@ -41,7 +41,15 @@ class _Batch:
     waiting: list[Job]  # of one prompt together, long ones first
     outlet: Outlet[Scores]
     running: set[asyncio.Task[None]] = field(default_factory=set)
+    broken: BaseException | None = None  # a fault of ours, which ends the run
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """A request is through."""
+        self.running.discard(task)
+        self.changed.set()
+        if not task.cancelled() and task.exception() is not None:
+            self.broken = task.exception()
 
 
 class Dispatcher:
@@ -61,6 +69,8 @@ class Dispatcher:
                 if batch.waiting and not batch.running and all(endpoint.hopeless() for endpoint in self._endpoints):
                     await self._give_up(batch)
                 await self._until_changed(batch)
+                if batch.broken is not None:
+                    raise batch.broken
         finally:
             for task in batch.running:
                 task.cancel()
@@ -79,7 +89,7 @@ class Dispatcher:
                 endpoint.alone = job.deaths > 0
                 task = asyncio.create_task(self._read_one(batch, endpoint, job, lane))
                 batch.running.add(task)
-                task.add_done_callback(batch.running.discard)
+                task.add_done_callback(batch.ended)
 
     def _next_for(self, endpoint: Endpoint, batch: _Batch) -> Job | None:
         limit = endpoint.limit
@@ -115,7 +125,6 @@ class Dispatcher:
         finally:
             limit.give_back(lane)
             endpoint.alone = False
-            batch.changed.set()
 
     async def _after(self, fault: ServerError, batch: _Batch, endpoint: Endpoint, job: Job) -> None:
         """What a fault means for its request and its server."""

@@ -10,7 +10,7 @@ from thresher.engines.base import EngineInfo
 from thresher.engines.servers.client.limit import START
 from thresher.engines.servers.client.loop import LoopThread
 from thresher.engines.servers.dispatcher import Dispatcher
-from thresher.engines.servers.endpoint import Endpoint
+from thresher.engines.servers.endpoint import Endpoint, close_all
 from thresher.errors import EngineError
 from thresher.models.chat_template import ChatTemplate, PlainFormat
 from thresher.models.tokenizer import Tokenizer
@@ -46,6 +46,10 @@ class ServerEngine:
         """The served model's chat template."""
         return self._endpoints[0].adapter.chat
 
+    def is_away(self) -> bool:
+        """Whether no server can be sent a request now; may be asked from any thread."""
+        return not any(endpoint.up for endpoint in self._endpoints)
+
     def score(self, requests: Sequence[Request]) -> Iterator[Scores]:
         """See :class:`thresher.engines.base.Engine`. May be abandoned at any yield; one call at a time."""
         if self._closed:
@@ -80,7 +84,7 @@ class ServerEngine:
             return
         self._closed = True
         try:
-            self._loop.run(_close_all(self._endpoints))
+            self._loop.run(close_all(self._endpoints))
         finally:
             self._loop.close()
 
@@ -94,11 +98,6 @@ class ServerEngine:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-async def _close_all(endpoints: Sequence[Endpoint]) -> None:
-    for endpoint in endpoints:
-        await endpoint.close()
 
 
 def _info(endpoints: Sequence[Endpoint], context_tokens: int) -> EngineInfo:

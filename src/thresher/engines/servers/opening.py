@@ -14,7 +14,7 @@ from thresher.engines.servers.client.address import Address
 from thresher.engines.servers.client.loop import LoopThread
 from thresher.engines.servers.client.retry import Backoff
 from thresher.engines.servers.client.transport import Client
-from thresher.engines.servers.endpoint import Endpoint, Patience
+from thresher.engines.servers.endpoint import Endpoint, Patience, close_all
 from thresher.engines.servers.engine import ServerEngine
 from thresher.engines.servers.fault import BadAnswerError, BusyError, LoadingError, ServerError, ServerFailedError
 from thresher.errors import EngineUnavailableError, UsageError
@@ -49,8 +49,11 @@ def connect(
     *,
     patience: Patience | None = None,
     wishes: Wishes | None = None,
+    secret: str | None = None,
 ) -> ServerEngine:
     """The engine called ``name`` over the servers of ``model``; waits while they load.
+
+    ``secret`` is the key of servers that we started; others have theirs in the environment.
 
     Raises:
         UsageError: an option that servers do not have, another context than they have, or different models.
@@ -58,13 +61,18 @@ def connect(
         ModelError: the model's tokenizer or chat template cannot be used.
     """
     _check_options(options)
-    patience = patience or _patience(options)
+    patience = patience or patience_of(options)
     wishes = wishes or Wishes(tokenizer=model.tokenizer, context_tokens=options.context_tokens)
     loop = LoopThread("thresher-servers")
     try:
-        endpoints = loop.run(_connect_all(name, [Address(address) for address in model.addresses], wishes, patience))
-        _check_same(endpoints)
-        return ServerEngine(loop, endpoints, _context_tokens(endpoints, options))
+        addresses = [Address(address, secret=secret) for address in model.addresses]
+        endpoints = loop.run(_connect_all(name, addresses, wishes, patience))
+        try:
+            _check_same(endpoints)
+            return ServerEngine(loop, endpoints, _context_tokens(endpoints, options))
+        except BaseException:
+            loop.run(close_all(endpoints))
+            raise
     except ServerError as fault:
         loop.close()
         raise EngineUnavailableError(str(fault)) from fault
@@ -73,7 +81,8 @@ def connect(
         raise
 
 
-def _patience(options: EngineOptions) -> Patience:
+def patience_of(options: EngineOptions) -> Patience:
+    """As long as the options say."""
     return Patience() if options.deadline_s is None else Patience(deadline_s=options.deadline_s)
 
 
@@ -100,8 +109,7 @@ async def _connect_all(name: str, addresses: Sequence[Address], wishes: Wishes, 
         for address in addresses:
             endpoints.append(await _connect_one(name, address, wishes, patience))
     except BaseException:
-        for endpoint in endpoints:
-            await endpoint.close()
+        await close_all(endpoints)
         raise
     return endpoints
 
