@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from thresher.cli import classify, engines, export, status
+from thresher.cli import classify, engines, evaluate, export, status
 from thresher.cli.console import print_error
 from thresher.errors import ThresherError, UsageError
 
@@ -16,7 +16,7 @@ app = typer.Typer(
     name="thresher",
     help="Label large piles of documents with a language model on your own hardware.\n\n"
     "Exit codes: 0 every document has its label; 3 finished, and some documents failed; 2 wrong usage; "
-    "1 could not run; 130 interrupted (what was done is kept).",
+    "1 could not run; 4 evaluate: below --min-accuracy; 130 interrupted (what was done is kept).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("classify")(classify.command)
 app.command("status")(status.command)
 app.command("export")(export.command)
+app.command("evaluate")(evaluate.command)
 app.command("engines")(engines.command)
 
 

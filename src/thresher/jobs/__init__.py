@@ -1,6 +1,8 @@
 """The durable store of a job: written by one process, read by any."""
 
-from thresher.jobs.export import check_target, export
+from thresher.jobs.calibrations import store_calibrations
+from thresher.jobs.export import check_target, export, new_file
+from thresher.jobs.exporters.csv import csv_cell
 from thresher.jobs.records import (
     Commit,
     DocumentRead,
@@ -24,5 +26,8 @@ __all__ = [
     "Result",
     "RunFacts",
     "check_target",
+    "csv_cell",
     "export",
+    "new_file",
+    "store_calibrations",
 ]

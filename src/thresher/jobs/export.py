@@ -40,19 +40,18 @@ def export(view: JobView, file: Path, *, overwrite: bool = False, format_name: s
     """
     check_target(file, overwrite=overwrite, format_name=format_name)
     has_gold = any(row.gold is not None for row in view.rows())
-    source = ExportSource(
-        rows=view.rows(), columns=(*COLUMNS, "gold") if has_gold else COLUMNS, run=view.run, text_of=view.text
-    )
-    with _new_file(file, overwrite=overwrite) as temporary:
+    columns = (*COLUMNS, *(["gold"] if has_gold else []), *(["calibrated_probability"] if view.calibrations else []))
+    source = ExportSource(rows=view.rows(), columns=columns, run=view.run, text_of=view.text)
+    with new_file(file, overwrite=overwrite) as temporary:
         written = exporter_for(file.suffix, format_name).write(source, temporary)
         for suffix, text in written.beside.items():
-            with _new_file(file.with_suffix(suffix), overwrite=overwrite) as companion:
+            with new_file(file.with_suffix(suffix), overwrite=overwrite) as companion:
                 companion.write_text(text, encoding="utf-8", errors="replace")
     return written.entries
 
 
 @contextlib.contextmanager
-def _new_file(file: Path, *, overwrite: bool) -> Iterator[Path]:
+def new_file(file: Path, *, overwrite: bool) -> Iterator[Path]:
     """A file to write, which becomes ``file`` at the end of the block, or goes if the block fails."""
     temporary: Path | None = None
     try:
