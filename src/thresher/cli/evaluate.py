@@ -25,9 +25,12 @@ def command(
         typer.Option(
             metavar="FILE",
             help="Right labels: .csv, .jsonl or .parquet with document_id (or document) and label (default: those "
-            "that classify kept).",
+            "that classify kept, else those of reviews).",
         ),
     ] = None,
+    reviewed: Annotated[
+        bool, typer.Option("--reviewed", help="Take the labels of 'thresher review', though classify kept others.")
+    ] = False,
     question: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this one of several questions; the labels of FILE are its.")
     ] = None,
@@ -70,7 +73,7 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Store the calibration even if it is not shown to help.")] = (
         False
     ),
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of resampling and of the order to check in.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of resampling and of the folds held out.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Say how good a job's labels are.
@@ -87,8 +90,8 @@ def command(
 
     _check_flags(min_accuracy, target, decisions, overwrite=overwrite)
     options = EvaluateOptions(
-        gold=gold, question=question, target=target, confidence=confidence, random_sample=random_sample,
-        calibrate=calibrate, force=force, seed=seed,
+        gold=gold, reviewed=reviewed, question=question, target=target, confidence=confidence,
+        random_sample=random_sample, calibrate=calibrate, force=force, seed=seed,
     )  # fmt: skip
     evaluation = evaluate_job(job, options)
     if as_json:

@@ -45,6 +45,10 @@ def _gold_problems(report: GoldReport) -> Iterator[str]:
     missing = report.given - report.matched
     if missing:
         yield f"{missing:,} documents with gold labels are not in the job, such as {report.unmatched[0]}"
+    chosen = {queue: count for queue, count in report.queues.items() if queue != "random"}
+    if chosen:
+        named = ", ".join(f"{count:,} {queue}" for queue, count in chosen.items())
+        yield f"reviewed, but not in random order: {named}; so these figures are not those of all documents"
     if report.conflicting:
         yield (
             f"{len(report.conflicting):,} documents have gold labels that contradict each other and are left out: "
@@ -202,7 +206,7 @@ def _print_acceptance(found: Acceptance) -> None:
 
 def _acceptance_lines(found: Acceptance) -> Iterator[str]:
     if found.threshold is None:
-        yield f"nothing is proven yet: all {found.to_check:,} documents without a right label need a look"
+        yield f"nothing is proven; need a look: {found.to_check:,} documents"
     else:
         yield (
             f"accept unseen: {found.accepted:,} documents, probability {found.threshold:.4f} or more (proven for the "
@@ -213,7 +217,7 @@ def _acceptance_lines(found: Acceptance) -> Iterator[str]:
         yield f"{found.counted:,} labelled documents count as a random sample, as --random-sample says"
     elif found.labelled:
         rest = f"; {uncounted:,} were chosen otherwise and prove nothing here" if uncounted else ""
-        begin = f"{found.counted:,} of {found.labelled:,} labelled documents begin the random order (seed {found.seed})"
+        begin = f"{found.counted:,} of {found.labelled:,} labelled documents begin the job's random order"
         yield begin + rest
     if found.next_labels:
         assumed = {

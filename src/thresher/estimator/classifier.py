@@ -43,8 +43,8 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             since every text needs a label).
         threads: CPU threads of the engine.
         device: where the engine computes, e.g. ``"cpu"``.
-        calibration: ``"temperature"`` or ``"vector"``: ``fit`` reads the texts of ``X``, fits a calibration to ``y`` and
-            uses it if it is shown to help on texts held out; None leaves the model's probabilities as they are.
+        calibration: ``"temperature"`` or ``"vector"``: ``fit`` reads the texts of ``X``, fits a calibration to ``y``
+            and uses it if it is shown to help on texts held out; None leaves the model's probabilities as they are.
         random_state: which texts are looked at where there are more than a thousand of a label to choose from, and
             which are held out together.
 

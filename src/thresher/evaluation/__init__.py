@@ -4,7 +4,7 @@
     encoding.py            labels -> matrices; quality.py bootstrap.py slices.py: figures from them
     confidence.py          probabilities against the truth
     calibrating.py         fitting calibrations, and whether they help on documents they were not fitted to
-    bounds.py betting.py order.py acceptance.py   what is proven of documents that nobody looked at
+    bounds.py betting.py acceptance.py   what is proven of documents that nobody looked at
 
 Metrics are scikit-learn's, distributions scipy's; both are an extra.
 """
@@ -21,7 +21,7 @@ except ImportError as error:
         "evaluating needs scikit-learn 1.6 or newer and scipy; install them with: pip install 'thresher[evaluate]'"
     ) from error
 
-from thresher.evaluation.acceptance import Acceptance, Decision, Level, accept
+from thresher.evaluation.acceptance import Acceptance, Candidate, Decision, Level, accept
 from thresher.evaluation.calibrating import CalibrationOutcome, CalibrationTrial, calibrate, contextual
 from thresher.evaluation.gold import GoldLabel, GoldReport, GoldTable, Judged
 from thresher.evaluation.measuring import Measurement, measure
@@ -31,6 +31,7 @@ __all__ = [
     "Acceptance",
     "CalibrationOutcome",
     "CalibrationTrial",
+    "Candidate",
     "Decision",
     "GoldLabel",
     "GoldReport",

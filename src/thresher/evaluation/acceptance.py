@@ -22,7 +22,6 @@ import numpy as np
 from thresher.errors import UsageError
 from thresher.evaluation.betting import capital, labels_needed
 from thresher.evaluation.bounds import fixed_sample_sizes
-from thresher.evaluation.order import sample_rank
 
 _COVERAGES = tuple(step / 10 for step in range(1, 11))
 _STARTS = (0.1, 0.5, 1.0)
@@ -37,8 +36,9 @@ class Candidate:
     """A row as a guarantee sees it."""
 
     document_id: str
+    sample_key: str  # its place in the random order, which was settled before any label was seen
     probability: float | None  # the model's own, raw; None where the row has no label
-    right: bool | None = None  # None where nobody has labelled it
+    right: bool | None = None  # None where nobody has labelled it; False where somebody tried and could not tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +71,11 @@ class Acceptance:
 
     target: float
     confidence: float
-    seed: int  # of the random order
     sample: Literal["random order", "declared random"]
     mark: float  # capital that proves a pile
     documents: int
     answered: int  # with a label
-    labelled: int  # with a gold or reviewed label
+    labelled: int  # of those answered, with a gold or reviewed label
     counted: int  # of those labelled: the beginning of the random order, of any pile; only they prove anything
     threshold: float | None  # accepted from this probability on; None: nothing is proven
     guaranteed: int  # documents of the proven pile, to which target and confidence apply
@@ -90,7 +89,7 @@ class Acceptance:
 
 
 def accept(
-    rows: Sequence[Candidate], *, target: float, confidence: float = 0.95, seed: int = 0, declared_random: bool = False
+    rows: Sequence[Candidate], *, target: float, confidence: float = 0.95, declared_random: bool = False
 ) -> tuple[Acceptance, list[Decision]]:
     """What can be accepted among ``rows``, and what is to be done with each, in their order.
 
@@ -98,7 +97,6 @@ def accept(
         rows: one for each document.
         target: the share of right labels wanted among the documents accepted, between 0 and 1.
         confidence: with which it is wanted, between 0 and 1.
-        seed: of the random order.
         declared_random: the labelled documents are a random sample that somebody else drew, evaluated once.
 
     Raises:
@@ -107,7 +105,7 @@ def accept(
     for name, value in (("--target", target), ("--confidence", confidence)):
         if not 0.0 < value < 1.0:
             raise UsageError(f"{name} is {value}; it must lie between 0 and 1, as in 0.95")
-    piles = _Piles(rows, target, (1.0 - confidence) / len(_STARTS), seed, declared_random=declared_random)
+    piles = _Piles(rows, target, (1.0 - confidence) / len(_STARTS), declared_random=declared_random)
     proven = piles.largest_proven()
     threshold = None if proven is None else piles.levels[proven].threshold
     plan = piles.cheapest_plan(proven)
@@ -120,12 +118,11 @@ def accept(
         Acceptance(
             target=target,
             confidence=confidence,
-            seed=seed,
             sample="declared random" if declared_random else "random order",
             mark=1.0 / piles.alpha,
             documents=len(rows),
             answered=len(piles.places),
-            labelled=sum(row.right is not None for row in rows),
+            labelled=sum(rows[place].right is not None for place in piles.places),
             counted=piles.counted(),
             threshold=threshold,
             guaranteed=0 if proven is None else piles.levels[proven].documents,
@@ -160,16 +157,14 @@ class _Plan:
 class _Piles:
     """The nested piles and what is known of each."""
 
-    def __init__(
-        self, rows: Sequence[Candidate], target: float, alpha: float, seed: int, *, declared_random: bool
-    ) -> None:
+    def __init__(self, rows: Sequence[Candidate], target: float, alpha: float, *, declared_random: bool) -> None:
         self._rows = rows
         self._target = target
         self._declared = declared_random
         self.alpha = alpha
         answered = [place for place, row in enumerate(rows) if row.probability is not None]
         #: Positions of rows with a label, in the random order.
-        self.places = sorted(answered, key=lambda place: sample_rank(rows[place].document_id, seed))
+        self.places = sorted(answered, key=lambda place: rows[place].sample_key)
         self._piles = [self._pile(threshold) for threshold in self._thresholds()]
         self._assumed: list[Literal["labels", "probabilities", "none wrong"]] = []
         self.levels = [self._level(pile) for pile in self._piles]

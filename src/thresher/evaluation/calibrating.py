@@ -39,7 +39,7 @@ class CalibrationTrial:
     brier_change: float  # after - before, mean over documents; below 0 is better
     brier_change_interval: tuple[float, float]  # paired bootstrap over documents
     confidence: float  # of the interval: 95% over all methods tried together (Bonferroni)
-    log_loss_before: float
+    log_loss_before: float  # over documents whose gold label is one of the task's
     log_loss_after: float
     expected_calibration_error_before: float
     expected_calibration_error_after: float
@@ -50,7 +50,7 @@ class CalibrationTrial:
 class CalibrationOutcome:
     """What was tried, and what is to be applied."""
 
-    documents: int  # with a label and a gold label that is one of the task's
+    documents: int  # with a label and a gold label
     folds: int
     trials: tuple[CalibrationTrial, ...]
     chosen: Method | None  # None: no improvement shown
@@ -69,11 +69,12 @@ def calibrate(
 ) -> CalibrationOutcome:
     """Try ``methods`` with cross-validation over contents; choose the best one that is shown to help.
 
-    A document and its duplicates are always in the same fold. What is compared is the Brier score of the probability
+    A document and its duplicates are always in the same fold. Documents whose gold label is none of the task's cannot be
+    fitted to, but they are held out like the others: the label given to them is wrong. What is compared is the Brier score of the probability
     that would be applied: that of the label given. With ``force`` the best is chosen though nothing is shown.
 
     Args:
-        judged: rows with gold labels; passed over are those without a label, or with a gold label not the task's.
+        judged: rows with gold labels; passed over are those without a label.
         question: what was asked.
         methods: which to try; ``"contextual"`` needs ``content_free``.
         content_free: label -> mean probability on texts without content.
@@ -123,8 +124,7 @@ def contextual(content_free: Mapping[str, float], *, multi: bool) -> Calibration
 
 def _is_usable(entry: Judged, question: QuestionFacts) -> bool:
     shares = entry.row.probabilities
-    same = not question.labels or set(shares) == set(question.labels)
-    return entry.said is not None and same and bool(shares) and all(label in shares for label in entry.gold)
+    return entry.said is not None and bool(shares) and set(shares) == set(question.labels or shares)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -137,6 +137,7 @@ class _Sample:
     gold_nl: Array  # 1 where the label is right
     said_nl: Array  # 1 where it was given
     right_n: Array
+    known_n: Array  # whether the gold label is one of the L (of ``multi`` always: each label is a question)
 
     @classmethod
     def of(cls, usable: Sequence[Judged], question: QuestionFacts) -> _Sample:
@@ -152,12 +153,13 @@ class _Sample:
             gold_nl=np.array([[label in entry.gold for label in labels] for entry in usable], dtype=float),
             said_nl=np.array([[label in (entry.said or ()) for label in labels] for entry in usable], dtype=float),
             right_n=np.array([entry.right for entry in usable], dtype=float),
+            known_n=np.array([question.is_multi or entry.gold[0] in labels for entry in usable], dtype=float),
         )
 
     def part(self, places: Array) -> _Sample:
         return replace(
             self, logs_nl=self.logs_nl[places], gold_nl=self.gold_nl[places], said_nl=self.said_nl[places],
-            right_n=self.right_n[places],
+            right_n=self.right_n[places], known_n=self.known_n[places],
         )  # fmt: skip
 
     def log_p(self, scale: Array | float = 1.0, shift: Array | float = 0.0) -> tuple[Array, Array]:
@@ -169,7 +171,7 @@ class _Sample:
         return log_nl, np.zeros_like(log_nl)
 
     def loss_n(self, scale: Array | float = 1.0, shift: Array | float = 0.0) -> Array:
-        """The negative log likelihood of each document's gold labels."""
+        """The negative log likelihood of each document's gold labels; 0 where they are not known here."""
         yes_nl, no_nl = self.log_p(scale, shift)
         losses: Array = -(self.gold_nl * yes_nl + (1.0 - self.gold_nl) * no_nl).sum(axis=1)
         return losses
@@ -184,7 +186,7 @@ class _Sample:
         """Of the loss by each moved logarithm."""
         moved_nl = self.logs_nl * scale + shift
         p_nl = expit(moved_nl) if self.multi else np.exp(log_softmax(moved_nl, axis=1))
-        gradient: Array = p_nl - self.gold_nl
+        gradient: Array = (p_nl - self.gold_nl) * self.known_n[:, None]
         return gradient
 
 
@@ -242,6 +244,7 @@ def _trial(
     before_n, right_n = sample.probability_n(), sample.right_n
     change_n = (after_n - right_n) ** 2 - (before_n - right_n) ** 2
     confidence = 1.0 - (1.0 - _CONFIDENCE) / methods
+    known = max(1.0, float(sample.known_n.sum()))
     means = np.concatenate([counts @ change_n / len(change_n) for counts in resampled_counts(len(change_n), seed)])
     interval = percentile_interval(means, confidence)
     return CalibrationTrial(
@@ -252,8 +255,8 @@ def _trial(
         brier_change=float(change_n.mean()),
         brier_change_interval=interval,
         confidence=confidence,
-        log_loss_before=float(sample.loss_n().mean()),
-        log_loss_after=float(loss_n.mean()),
+        log_loss_before=float(sample.loss_n().sum() / known),
+        log_loss_after=float(loss_n.sum() / known),
         expected_calibration_error_before=calibration_error(before_n, right_n),
         expected_calibration_error_after=calibration_error(after_n, right_n),
         improvement_shown=interval[1] < 0.0,

@@ -54,14 +54,22 @@ class GoldReport:
     rows: int  # of the job, for this question
     unmatched: tuple[str, ...] = ()  # the first few that were not found
     conflicting: tuple[str, ...] = ()  # documents given several times with different labels; they are left out
+    queues: Mapping[str, int] = field(default_factory=dict)  # of reviews: how the document came up -> documents
     unknown_labels: Mapping[str, int] = field(default_factory=dict)  # labels that are none of the task's -> documents
 
 
 class GoldTable:
     """The gold labels of all questions, by document."""
 
-    def __init__(self, labels: Iterable[GoldLabel], questions: Iterable[QuestionFacts], source: str) -> None:
+    def __init__(
+        self,
+        labels: Iterable[GoldLabel],
+        questions: Iterable[QuestionFacts],
+        source: str,
+        queues: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
         self.source = source
+        self._queues = queues or {}
         self._questions = {question.name: question for question in questions}
         self._gold: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in self._questions}
         self._conflicting: dict[str, dict[str, None]] = {name: {} for name in self._questions}
@@ -114,6 +122,7 @@ class GoldTable:
             rows=self._rows[name],
             unmatched=_first(document for document in gold if document not in matched),
             conflicting=tuple(conflicting),
+            queues=dict(self._queues.get(name, {})),
             unknown_labels=dict(unknown.most_common()),
         )
 

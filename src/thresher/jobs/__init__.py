@@ -1,8 +1,10 @@
 """The durable store of a job: written by one process, read by any."""
 
 from thresher.jobs.calibrations import store_calibrations
-from thresher.jobs.export import check_target, export, new_file
+from thresher.jobs.decisions import Action, Decision, NewDecision, Queue, ReviewOutcome, sample_key, subject_of
+from thresher.jobs.export import check_target, export
 from thresher.jobs.exporters.csv import csv_cell
+from thresher.jobs.new_file import new_file
 from thresher.jobs.records import (
     Commit,
     DocumentRead,
@@ -12,22 +14,33 @@ from thresher.jobs.records import (
     Result,
     RunFacts,
 )
+from thresher.jobs.reviewed import ReviewedLabels
+from thresher.jobs.reviews import ReviewLog
 from thresher.jobs.store import JobStore
 from thresher.jobs.view import JobView
 
 __all__ = [
+    "Action",
     "Commit",
+    "Decision",
     "DocumentRead",
     "DocumentState",
     "JobCounts",
     "JobStore",
     "JobView",
     "ListedDocument",
+    "NewDecision",
+    "Queue",
     "Result",
+    "ReviewLog",
+    "ReviewOutcome",
+    "ReviewedLabels",
     "RunFacts",
     "check_target",
     "csv_cell",
     "export",
     "new_file",
+    "sample_key",
     "store_calibrations",
+    "subject_of",
 ]

@@ -26,6 +26,7 @@ class RunFacts:
     inputs: tuple[str, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # question -> its labels
     kinds: Mapping[str, str] = field(default_factory=dict)  # question -> its kind
+    definition: str = ""  # canonical JSON of the task; "" where documents bring their own prompts
 
     @property
     def fingerprint(self) -> str:

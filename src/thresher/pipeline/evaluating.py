@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +14,8 @@ from thresher.errors import UsageError
 from thresher.evaluation import (
     Acceptance,
     CalibrationOutcome,
+    Candidate,
     Decision,
-    GoldLabel,
     GoldReport,
     GoldTable,
     Judged,
@@ -26,9 +26,8 @@ from thresher.evaluation import (
     contextual,
     measure,
 )
-from thresher.evaluation.acceptance import Candidate
-from thresher.jobs import JobView, RunFacts, store_calibrations
-from thresher.pipeline.gold_file import read_gold
+from thresher.jobs import JobView, ReviewedLabels, ReviewLog, RunFacts, store_calibrations
+from thresher.pipeline.gold_sources import gold_table
 from thresher.suggestions import did_you_mean
 from thresher.tasks.labels import as_labels, label_tree
 from thresher.types import Prediction
@@ -68,7 +67,7 @@ class Evaluation:
     model: str
     engine: str
     precision: str
-    seed: int  # of the bootstrap, the folds and the random order
+    seed: int  # of the bootstrap and the folds
     left: int  # documents that are not labelled yet, and not counted
     questions: tuple[QuestionEvaluation, ...] = field(default=())
 
@@ -95,6 +94,7 @@ class EvaluateOptions:
     """
 
     gold: Path | None = None
+    reviewed: bool = False
     question: str | None = None
     target: float | None = None
     confidence: float = 0.95
@@ -106,6 +106,8 @@ class EvaluateOptions:
     def __post_init__(self) -> None:
         if self.calibrate is not None and self.calibrate not in CALIBRATING:
             raise UsageError(f"--calibrate is {self.calibrate!r}; use one of {', '.join(CALIBRATING)}")
+        if self.gold is not None and self.reviewed:
+            raise UsageError("give either --gold FILE or --reviewed")
         if self.force and self.calibrate in (None, "none"):
             raise UsageError("--force applies a calibration that is not shown to help; name it with --calibrate")
         for name, value in (("--target", self.target), ("--confidence", self.confidence)):
@@ -119,6 +121,7 @@ def evaluate(
     job: str | os.PathLike[str],
     gold: str | os.PathLike[str] | None = None,
     *,
+    reviewed: bool = False,
     question: str | None = None,
     target: float | None = None,
     confidence: float = 0.95,
@@ -132,7 +135,8 @@ def evaluate(
     Args:
         job: the job's folder.
         gold: a ``.csv``, ``.jsonl`` or ``.parquet`` file with ``document_id`` (or ``document``) and ``label``; None for
-            the gold labels that ``classify`` kept.
+            the gold labels that ``classify`` kept, or else those of reviews.
+        reviewed: take the labels of reviews, though ``classify`` kept others.
         question: only this one.
         target: the share of right labels wanted among documents accepted unseen, such as 0.95.
         confidence: with which the target is wanted.
@@ -141,15 +145,15 @@ def evaluate(
         calibrate: fit a calibration and store it if it is shown to help: ``"auto"``, ``"temperature"``, ``"vector"``
             or ``"contextual"``; ``"none"`` takes away the one that is stored.
         force: store it even if it is not shown to help.
-        seed: of the bootstrap, of the folds and of the random order.
+        seed: of the bootstrap and of the folds.
 
     Raises:
         UsageError: options, gold file or job do not fit together; the message says how to mend it.
         JobError: there is no job, or it cannot be read.
     """
     options = EvaluateOptions(
-        gold=None if gold is None else Path(gold), question=question, target=target, confidence=confidence,
-        random_sample=random_sample, calibrate=calibrate, force=force, seed=seed,
+        gold=None if gold is None else Path(gold), reviewed=reviewed, question=question, target=target,
+        confidence=confidence, random_sample=random_sample, calibrate=calibrate, force=force, seed=seed,
     )  # fmt: skip
     return evaluate_job(Path(job), options)
 
@@ -160,14 +164,14 @@ def evaluate_job(folder: Path, options: EvaluateOptions) -> Evaluation:
         if view.run is None:
             raise UsageError(f"nothing was begun in the job {folder} yet; run classify first")
         questions = _questions(view.run, options.question)
-        table = _gold_table(view, questions, options)
+        table = gold_table(view, questions, options.gold, options.question, reviewed=options.reviewed)
         if table is None and options.target is None and options.calibrate is None:
             raise UsageError(
                 "there are no gold labels to compare with: give --gold FILE (columns document_id and label), keep a "
-                "table's with classify --gold-column, or plan with --target what to check"
+                "table's with classify --gold-column, review some, or plan with --target what to check"
             )
         parts = [_Part(view, question, options) for question in questions]
-        _sort_rows(view, table, {part.facts.name: part for part in parts})
+        _sort_rows(view, table, parts, options)
         if table is not None:
             table.check()
         evaluations = [part.evaluate(table) for part in parts]
@@ -199,39 +203,17 @@ def _parents(labels: Sequence[str]) -> Mapping[str, str]:
     return {answer: node.path for node in top for answer in node.answers()} if any(n.children for n in top) else {}
 
 
-def _gold_table(view: JobView, questions: Sequence[QuestionFacts], options: EvaluateOptions) -> GoldTable | None:
-    """The gold labels asked for, else those that classify kept; None where there are none."""
-    if options.gold is not None:
-        found = GoldTable(read_gold(options.gold, questions, options.question), questions, str(options.gold))
-        if not found.given():
-            raise UsageError(f"{options.gold} holds no gold label; its labels are empty")
-        return found
-    kept = GoldTable(_kept_gold(view, {question.name for question in questions}), questions, "classify --gold-column")
-    return kept if kept.given() else None
-
-
-def _kept_gold(view: JobView, names: set[str]) -> Iterator[GoldLabel]:
-    for row in view.rows():
-        if row.gold is not None and row.question in names:
-            yield GoldLabel(document=row.document_id, question=row.question, written=row.gold)
-
-
 class _Part:
     """One question's rows, and what comes of them."""
 
     def __init__(self, view: JobView, facts: QuestionFacts, options: EvaluateOptions) -> None:
         self.facts = facts
         self.judged: list[Judged] = []
-        self.rows: list[tuple[Prediction, bool | None]] = []  # with whether it is right, where that is known
+        self.rows: list[Prediction] = []
+        self.candidates: list[Candidate] = []  # the same rows, as a guarantee sees them
         self.calibration = view.calibrations.get(facts.name)
         self._content_free = view.content_free().get(facts.name)
         self._options = options
-
-    def add(self, row: Prediction, judged: Judged | None) -> None:
-        if judged is not None:
-            self.judged.append(judged)
-        if self._options.target is not None:
-            self.rows.append((row, None if judged is None else judged.right))
 
     def evaluate(self, table: GoldTable | None) -> QuestionEvaluation:
         tried = self._calibrate()
@@ -282,25 +264,45 @@ class _Part:
         options = self._options
         if options.target is None:
             return None, ()
-        candidates = [
-            Candidate(
-                document_id=row.document_id, probability=row.probability if row.label is not None else None, right=right
-            )
-            for row, right in self.rows
-        ]
         acceptance, decisions = accept(
-            candidates, target=options.target, confidence=options.confidence, seed=options.seed,
-            declared_random=options.random_sample,
-        )  # fmt: skip
+            self.candidates, target=options.target, confidence=options.confidence, declared_random=options.random_sample
+        )
         paired = zip(self.rows, decisions, strict=True)
-        return acceptance, tuple(DocumentDecision(decision=decision, row=row) for (row, _), decision in paired)
+        return acceptance, tuple(DocumentDecision(decision=decision, row=row) for row, decision in paired)
 
 
-def _sort_rows(view: JobView, table: GoldTable | None, parts: Mapping[str, _Part]) -> None:
+def _sort_rows(view: JobView, table: GoldTable | None, parts: Sequence[_Part], options: EvaluateOptions) -> None:
+    by_question = {part.facts.name: part for part in parts}
+    reviews = _ordered_reviews(view.folder) if options.target is not None else None
     for row in view.rows():
-        part = parts.get(row.question)
-        if part is not None:
-            part.add(row, None if table is None else table.judge(row))
+        part = by_question.get(row.question)
+        if part is None:
+            continue
+        judged = None if table is None else table.judge(row)
+        if judged is not None:
+            part.judged.append(judged)
+        if reviews is not None:
+            part.rows.append(row)
+            part.candidates.append(_candidate(row, judged, reviews))
+
+
+def _ordered_reviews(folder: Path) -> ReviewedLabels:
+    """The job's reviews, with its random order settled: a first look at a target does that, if no review has."""
+    with ReviewLog.open(folder):
+        return ReviewedLabels.of_job(folder)
+
+
+def _candidate(row: Prediction, judged: Judged | None, reviews: ReviewedLabels) -> Candidate:
+    right = None if judged is None else judged.right
+    decision = reviews.of(row)
+    if right is None and decision is not None and decision.label is None:
+        right = False  # skipped: not counting it could hide what is hardest to tell, so it counts as wrong
+    return Candidate(
+        document_id=row.document_id,
+        sample_key=reviews.sample_key(row.document_id) or "",
+        probability=None if row.label is None else row.probability,
+        right=right,
+    )
 
 
 def _finite(value: Any) -> Any:
