@@ -69,9 +69,10 @@ def calibrate(
 ) -> CalibrationOutcome:
     """Try ``methods`` with cross-validation over contents; choose the best one that is shown to help.
 
-    A document and its duplicates are always in the same fold. Documents whose gold label is none of the task's cannot be
-    fitted to, but they are held out like the others: the label given to them is wrong. What is compared is the Brier score of the probability
-    that would be applied: that of the label given. With ``force`` the best is chosen though nothing is shown.
+    A document and its duplicates are always in the same fold. Documents whose gold label is none of the task's cannot
+    be fitted to, but they are held out like the others: the label given to them is wrong. What is compared is the Brier
+    score of the probability that would be applied: that of the label given. With ``force`` the best is chosen though
+    nothing is shown.
 
     Args:
         judged: rows with gold labels; passed over are those without a label.
