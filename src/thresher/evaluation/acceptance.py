@@ -207,11 +207,15 @@ class _Piles:
             wrong=int((~right_t).sum()),
             capital=reached,
             proven=False,
-            needed=self._needed(right_t, mean, len(pile)),
+            needed=self._needed(right_t, capital_t, mean, len(pile)),
         )
 
-    def _needed(self, right_t: Array, mean_probability: float, documents: int) -> int | None:
+    def _needed(self, right_t: Array, capital_t: Array, mean_probability: float, documents: int) -> int | None:
         """Labels in all, as far as labels or else probabilities tell; without labels, at least if none were wrong."""
+        reached = np.flatnonzero(capital_t >= 1.0 / self.alpha)
+        if len(reached) or len(right_t) == documents:
+            self._assumed.append("labels")
+            return int(reached[0]) + 1 if len(reached) else None
         if len(right_t) >= _TELLING_LABELS:
             self._assumed.append("labels")
             accuracy = (right_t.sum() + 1.0) / (len(right_t) + 2.0)  # Laplace's rule
