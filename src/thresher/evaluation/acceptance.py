@@ -212,7 +212,9 @@ class _Piles:
 
     def _needed(self, right_t: Array, capital_t: Array, mean_probability: float, documents: int) -> int | None:
         """Labels in all, as far as labels or else probabilities tell; without labels, at least if none were wrong."""
-        reached = np.flatnonzero(capital_t >= 1.0 / self.alpha)
+        looks = np.full(len(capital_t), not self._declared)  # of a declared sample only the end is looked at
+        looks[-1:] = True
+        reached = np.flatnonzero(looks & (capital_t >= 1.0 / self.alpha))
         if len(reached) or len(right_t) == documents:
             self._assumed.append("labels")
             return int(reached[0]) + 1 if len(reached) else None
