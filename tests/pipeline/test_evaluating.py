@@ -119,7 +119,6 @@ def test_what_cannot_be_judged_is_counted_and_named(one: Path, tmp_path: Path) -
     ("rows", "error", "message"),
     [
         ([{"document_id": "x", "label": "a"}], InputError, "none of the 1 documents.*the first is 'x'"),
-        ([{"document_id": "d0", "label": "aa"}], InputError, "none of the gold labels.*'aa'.*labels: a, b"),
         ([{"file": "d0", "label": "a"}], InputError, "no column 'document_id' or 'document'; it has 'file', 'label'"),
         ([{"document_id": "d0", "lable": "a"}], InputError, "no column 'label'.*did you mean 'lable'"),
         ([{"document_id": "d0", "label": ""}], UsageError, "holds no gold label"),
@@ -135,6 +134,18 @@ def test_gold_files_that_are_wrong(
 ) -> None:
     with pytest.raises(error, match=message):
         evaluate(one, write(tmp_path / "g.jsonl", rows))
+
+
+def test_a_column_of_something_else_is_no_gold_but_a_few_documents_may_be_unforeseen(
+    large: Path, tmp_path: Path
+) -> None:
+    rows = [{"document_id": f"d{n}", "label": "aa"} for n in range(20)]
+    with pytest.raises(InputError, match="none of the gold labels.*the most frequent is 'aa'.*labels: a, b"):
+        evaluate(large, write(tmp_path / "g.jsonl", rows))
+    few = evaluate(large, write(tmp_path / "g.jsonl", rows[:19]))
+    assert few.questions[0].gold is not None
+    assert few.questions[0].gold.unknown_labels == {"aa": 19}
+    assert accuracies(few) == {"kind": 0.0}
 
 
 def test_files_that_are_no_gold(one: Path, tmp_path: Path) -> None:

@@ -43,7 +43,8 @@ def command(
     target: Annotated[
         float | None,
         typer.Option(
-            metavar="X", help="Say which documents can be accepted unseen so that at least X of them are right."
+            metavar="X",
+            help="Say from which probability on at least X of the labels are right, so that they can be accepted unseen.",
         ),
     ] = None,
     confidence: Annotated[float, typer.Option(metavar="X", help="How sure --target is to be.")] = 0.95,

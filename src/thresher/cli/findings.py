@@ -139,7 +139,7 @@ def _print_confidence(found: Measurement) -> None:
     sure = [next((p for p in found.coverage if p.coverage >= share), None) for share in (0.1, 0.25, 0.5, 0.75)]
     points = [point for point in (*sure, *found.coverage[-1:]) if point is not None]
     print_line("")
-    shares = [(f"{p.coverage:.1%}", f"{p.threshold:.4f}", f"{p.accuracy:.3f}") for p in dict.fromkeys(points)]
+    shares = [(f"{p.coverage:.1%}", f"{p.threshold:.6f}", f"{p.accuracy:.3f}") for p in dict.fromkeys(points)]
     print_table(("the surest", "probability from", "accuracy"), shares, right=("probability from", "accuracy"))
 
 
@@ -185,11 +185,12 @@ def _print_calibrating(outcome: CalibrationOutcome) -> None:
 
 def _print_acceptance(found: Acceptance) -> None:
     print_line(
-        f"target: {found.target:.1%} of the documents accepted unseen are right, with {found.confidence:.1%} confidence"
+        f"target: {found.target:.1%} of the documents from some probability on are right, with {found.confidence:.1%} "
+        "confidence"
     )
     rows = [
         (
-            f"{level.coverage:.0%}", f"{level.documents:,}", f"{level.threshold:.4f}", f"{level.mean_probability:.3f}",
+            f"{level.coverage:.0%}", f"{level.documents:,}", f"{level.threshold:.6f}", f"{level.mean_probability:.3f}",
             f"{level.labelled:,}", f"{level.wrong:,}", "yes" if level.proven else "no",
             "-" if level.needed is None else f"{level.needed:,}",
         )
@@ -209,8 +210,8 @@ def _acceptance_lines(found: Acceptance) -> Iterator[str]:
         yield f"nothing is proven; need a look: {found.to_check:,} documents"
     else:
         yield (
-            f"accept unseen: {found.accepted:,} documents, probability {found.threshold:.4f} or more (proven for the "
-            f"{found.guaranteed:,} of that pile); need a look: {found.to_check:,}"
+            f"proven for the {found.guaranteed:,} documents from probability {found.threshold:.6f} on; of them "
+            f"{found.accepted:,} are accepted unseen. Need a look: {found.to_check:,}"
         )
     uncounted = found.labelled - found.counted
     if found.labelled and found.sample == "declared random":
@@ -227,7 +228,7 @@ def _acceptance_lines(found: Acceptance) -> Iterator[str]:
         }[found.projected_from or "none wrong"]
         yield (
             f"next: label about {found.next_labels:,} documents in the order that --decisions gives; {assumed}, that "
-            f"proves all from probability {found.next_threshold:.4f} on. Look as often as you like"
+            f"proves all from probability {found.next_threshold:.6f} on. Look as often as you like"
         )
     sizes = ", ".join(f"{size:,} ({wrong} wrong)" for wrong, size in list(found.fixed_samples.items())[:3])
     yield f"for comparison, a random sample whose size is settled before and that is looked at once: {sizes}"

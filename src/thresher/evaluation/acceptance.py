@@ -95,7 +95,8 @@ def accept(
 
     Args:
         rows: one for each document.
-        target: the share of right labels wanted among the documents accepted, between 0 and 1.
+        target: the share of right labels wanted in the accepted pile (the documents from some probability on, those
+            that somebody labelled among them), between 0 and 1.
         confidence: with which it is wanted, between 0 and 1.
         declared_random: the labelled documents are a random sample that somebody else drew, evaluated once.
 

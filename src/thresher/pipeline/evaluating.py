@@ -138,7 +138,8 @@ def evaluate(
             the gold labels that ``classify`` kept, or else those of reviews.
         reviewed: take the labels of reviews, though ``classify`` kept others.
         question: only this one.
-        target: the share of right labels wanted among documents accepted unseen, such as 0.95.
+        target: the share of right labels wanted among the documents from some probability on, such as 0.95; those that
+            nobody labelled are then accepted unseen.
         confidence: with which the target is wanted.
         random_sample: the gold documents are a random sample of the job's, drawn by you and evaluated once; else only
             those count for the target that begin the random order (see ``docs/evaluate.md``).
