@@ -297,6 +297,8 @@ def test_fit_applies_a_calibration_that_is_shown_to_help() -> None:
     raw = fake().fit(MANY, y)
     assert (raw.calibration_, raw.calibration_trial_) == (None, None)
     fitted = fake(calibration="temperature").fit(MANY, y)
+    assert fitted.calibration_trial_ is not None
+    assert fitted.calibration_ is not None
     assert fitted.calibration_trial_.improvement_shown
     assert fitted.calibration_trial_.documents == len(MANY)
     assert fitted.calibration_.scale < 1
@@ -314,6 +316,7 @@ def test_fit_applies_no_calibration_that_is_not_shown_to_help() -> None:
     with pytest.warns(UserWarning, match="temperature calibration is not shown to help"):
         fitted = fake(calibration="temperature").fit(MANY, y)
     assert fitted.calibration_ is None
+    assert fitted.calibration_trial_ is not None
     assert not fitted.calibration_trial_.improvement_shown
     assert fitted.predict_proba(MANY).tolist() == raw.predict_proba(MANY).tolist()
 
@@ -321,6 +324,7 @@ def test_fit_applies_no_calibration_that_is_not_shown_to_help() -> None:
 def test_texts_shown_as_examples_calibrate_nothing() -> None:
     y = np.random.default_rng(0).choice(["a", "b"], len(MANY))
     fitted = fake(calibration="temperature", examples=4).fit(MANY, y)
+    assert fitted.calibration_trial_ is not None
     assert fitted.calibration_trial_.documents == len(MANY) - 4
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,9 +22,7 @@ REPETITIONS = 1_000
 MOST_WRONG_PROOFS = 72
 
 
-def pile(
-    right: Sequence[bool | None], random: np.random.Generator, scores: Sequence[float] | None = None
-) -> list[Candidate]:
+def pile(right: Sequence[bool | None], random: np.random.Generator, scores: Any = None) -> list[Candidate]:
     """Candidates in a random order, the first the surest."""
     keys = random.permutation(len(right))
     given_scores = scores if scores is not None else np.linspace(1.0, 0.5, len(right))
@@ -152,9 +151,9 @@ def test_rows_without_a_label_are_never_accepted() -> None:
 
 
 def test_targets_out_of_range() -> None:
-    for values in ({"target": 1.0}, {"target": 0.0}, {"target": 0.9, "confidence": 95.0}):
+    for target, confidence in ((1.0, 0.95), (0.0, 0.95), (0.9, 95.0)):
         with pytest.raises(UsageError, match="between 0 and 1"):
-            accept([], **values)
+            accept([], target=target, confidence=confidence)
     found: Acceptance = accept([], target=0.9)[0]
     assert (found.documents, found.threshold, found.next_labels) == (0, None, 0)
 
@@ -197,7 +196,8 @@ def test_exact_bounds() -> None:
         assert low >= 0.9
         assert clopper_pearson(size - 1 - wrong, size - 1, 0.98)[0] < 0.9
     assert clopper_pearson(0, 10)[0] == 0.0
-    assert clopper_pearson(10, 10) == (pytest.approx(0.025 ** (1 / 10)), 1.0)
+    assert clopper_pearson(10, 10)[0] == pytest.approx(0.025 ** (1 / 10))
+    assert clopper_pearson(10, 10)[1] == 1.0
 
 
 def test_exact_intervals_hold_as_often_as_they_say() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,26 +32,32 @@ DOCUMENTS, UNREADABLE = 300, 4
 
 def answers(random: np.random.Generator, number: int, question: str) -> tuple[Result, str]:
     """A row and its gold label: right about two times in three, where it has a label at all."""
-    labels = [label for label in LABELS[question] if label != "never seen"]
-    status = STATUSES[random.integers(len(STATUSES))]
-    if question == "tags":
-        shares = {label: float(random.random()) if label in labels else 0.01 for label in LABELS[question]}
-        said: str | tuple[str, ...] = tuple(label for label, p in shares.items() if p >= 0.5)
-        probability = math.prod(p if label in said else 1 - p for label, p in shares.items())
-        gold: Any = said if random.random() < 0.6 else [label for label in labels if random.random() < 0.5]
-        written = json.dumps(list(gold))
-    else:
-        (shares,) = simulated_shares(random, 1, LABELS[question], 2.0)  # type: ignore[assignment]
-        said, probability = max(labels, key=shares.__getitem__), None  # type: ignore[assignment]
-        written = said if random.random() < 0.6 else str(random.choice([*labels, "not of the task"][: len(labels) + (
-            question == "topic")]))  # fmt: skip
-    tokens = int(random.integers(1, 500))
+    shares, said, probability, gold = (_several if question == "tags" else _one)(random, question)
+    status, tokens = STATUSES[random.integers(len(STATUSES))], int(random.integers(1, 500))
     if status in ("oversize", "engine_error"):
-        return result(number, question, None, {}, status, tokens=tokens, error=f"it is {status}"), written
+        return result(number, question, None, {}, status, tokens=tokens, error=f"it is {status}"), gold
     label = None if status == "abstained" else said
-    if probability is None:
-        probability = shares[str(said)]
-    return result(number, question, label, shares, status, probability, tokens), written
+    return result(number, question, label, shares, status, probability, tokens), gold
+
+
+Answer = tuple[Mapping[str, float], str | tuple[str, ...], float, str]  # probabilities, label, its probability, gold
+
+
+def _one(random: np.random.Generator, question: str) -> Answer:
+    labels = [label for label in LABELS[question] if label != "never seen"]
+    (shares,) = simulated_shares(random, 1, LABELS[question], 2.0)
+    said = max(labels, key=shares.__getitem__)
+    others = [*labels, "not of the task"] if question == "topic" else labels
+    return shares, said, shares[said], said if random.random() < 0.6 else str(random.choice(others))
+
+
+def _several(random: np.random.Generator, question: str) -> Answer:
+    labels = [label for label in LABELS[question] if label != "never seen"]
+    shares = {label: float(random.random()) if label in labels else 0.01 for label in LABELS[question]}
+    said = tuple(label for label, p in shares.items() if p >= 0.5)
+    probability = math.prod(p if label in said else 1 - p for label, p in shares.items())
+    gold = said if random.random() < 0.6 else tuple(label for label in labels if random.random() < 0.5)
+    return shares, said, probability, json.dumps(gold)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +124,7 @@ def test_classes_and_confusions(found: dict[str, Any], exported: dict[str, Any],
     assert measured["confusion"]["counts"] == matrix.tolist()
     assert (measured["confusion"]["gold"], measured["confusion"]["said"]) == (classes, [*classes, "(no label)"])
     first = measured["mistakes"][0]
-    off_diagonal = matrix - np.eye(*matrix.shape, dtype=int) * matrix
+    off_diagonal = np.where(np.eye(*matrix.shape, dtype=bool), 0, matrix)
     assert first["documents"] == off_diagonal.max() == sum(
         (g, s) == (first["gold"], first["said"]) for g, s in zip(gold, said, strict=True)
     )  # fmt: skip

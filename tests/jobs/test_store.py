@@ -64,6 +64,8 @@ def test_jobs_of_older_versions_are_brought_up_to_date_by_their_readers(tmp_path
         DROP TABLE calibrations;
         DROP TABLE content_free;
         UPDATE documents SET gold = 'say "b"' WHERE document_id = 'd1';
+        DROP TABLE pace;
+        DROP TABLE passes;
         PRAGMA user_version = 1;
         """
     )

@@ -56,7 +56,9 @@ def write(file: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 
 
 def accuracies(evaluation: Evaluation) -> dict[str, float | None]:
-    return {q.question: q.measurement and q.measurement.labels.all.accuracy for q in evaluation.questions}
+    return {
+        q.question: None if q.measurement is None else q.measurement.labels.all.accuracy for q in evaluation.questions
+    }
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -78,7 +80,7 @@ def test_documents_are_found_by_path_and_by_the_id_that_a_spreadsheet_got(tmp_pa
 
 
 def test_labels_of_several_questions(two: Path, tmp_path: Path) -> None:
-    by_row = [
+    by_row: list[dict[str, Any]] = [
         *({"document_id": f"d{n}", "question": "kind", "label": "a"} for n in range(4)),
         *({"document_id": f"d{n}", "question": "tags", "label": ["x"] if n else []} for n in range(4)),
     ]

@@ -44,7 +44,7 @@ def command(
         float | None,
         typer.Option(
             metavar="X",
-            help="Say from which probability on at least X of the labels are right, so that they can be accepted unseen.",
+            help="Say from which probability on X of the labels are right, so that they can be accepted unseen.",
         ),
     ] = None,
     confidence: Annotated[float, typer.Option(metavar="X", help="How sure --target is to be.")] = 0.95,

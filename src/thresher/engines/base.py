@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
+from thresher.models.chat_template import ChatTemplate, PlainFormat
 from thresher.models.tokenizer import Tokenizer
 from thresher.types import Request, Scores
 
@@ -20,6 +21,7 @@ class EngineOptions:
     threads: int | None = None
     device: str | None = None
     weights_memory_bytes: int | None = None  # the most that weights may take; the rest is streamed
+    deadline_s: float | None = None  # for a server's answer to one request
     settings: Mapping[str, int] = field(default_factory=dict)  # engine-specific, from a saved profile
 
 
@@ -74,3 +76,12 @@ class Engine(Protocol):
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+
+
+@runtime_checkable
+class ServedModelEngine(Engine, Protocol):
+    """An engine whose model is elsewhere, so that the chat template comes with it."""
+
+    @property
+    def chat(self) -> ChatTemplate | PlainFormat:
+        """The model's own, or what stands in for it."""

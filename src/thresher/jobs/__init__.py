@@ -4,7 +4,8 @@ from thresher.jobs.calibrations import store_calibrations
 from thresher.jobs.decisions import Action, Decision, NewDecision, Queue, ReviewOutcome, sample_key, subject_of
 from thresher.jobs.export import check_target, export
 from thresher.jobs.exporters.csv import csv_cell
-from thresher.jobs.new_file import new_file
+from thresher.jobs.new_file import check_new_file, new_file
+from thresher.jobs.passes import Pace, PassFacts, PassRecord
 from thresher.jobs.records import (
     Commit,
     DocumentRead,
@@ -30,12 +31,16 @@ __all__ = [
     "JobView",
     "ListedDocument",
     "NewDecision",
+    "Pace",
+    "PassFacts",
+    "PassRecord",
     "Queue",
     "Result",
     "ReviewLog",
     "ReviewOutcome",
     "ReviewedLabels",
     "RunFacts",
+    "check_new_file",
     "check_target",
     "csv_cell",
     "export",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from thresher.errors import UsageError
 from thresher.jobs.exporters import COLUMNS, ExportSource, exporter_for, format_of
-from thresher.jobs.new_file import already_exists, new_file
+from thresher.jobs.new_file import check_new_file, new_file
 from thresher.jobs.reviewed import ReviewedLabels
 from thresher.jobs.view import JobView
 
@@ -19,10 +18,7 @@ def check_target(file: Path, *, overwrite: bool, format_name: str | None = None)
     """
     beside = format_of(file.suffix, format_name).beside
     for target in (file, *(file.with_suffix(suffix) for suffix in beside)):
-        if target.exists() and not overwrite:
-            raise already_exists(target)
-    if not file.absolute().parent.is_dir():
-        raise UsageError(f"the folder {file.absolute().parent} does not exist; make it first")
+        check_new_file(target, overwrite=overwrite)
 
 
 def export(view: JobView, file: Path, *, overwrite: bool = False, format_name: str | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all."""
+"""A file that appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from pathlib import Path
 
 from thresher.errors import UsageError
 from thresher.jobs.location import disk_full
+
+
+def check_new_file(file: Path, *, overwrite: bool) -> None:
+    """Find out before the work whether ``file`` may be written. Raises ``UsageError``."""
+    if file.exists() and not overwrite:
+        raise _exists(file)
+    if not file.absolute().parent.is_dir():
+        raise UsageError(f"the folder {file.absolute().parent} does not exist; make it first")
 
 
 @contextlib.contextmanager
@@ -53,7 +61,7 @@ def _move(temporary: Path, file: Path, *, overwrite: bool) -> None:
     try:
         _put_new(temporary, file)
     except FileExistsError as error:
-        raise already_exists(file) from error
+        raise _exists(file) from error
 
 
 def _put_new(temporary: Path, file: Path) -> None:
@@ -67,6 +75,5 @@ def _put_new(temporary: Path, file: Path) -> None:
         temporary.replace(file)
 
 
-def already_exists(file: Path) -> UsageError:
-    """The error for a file that may not be replaced."""
+def _exists(file: Path) -> UsageError:
     return UsageError(f"{file} exists already; add --overwrite to replace it, or choose another name")

@@ -113,6 +113,8 @@ class Commit:
     reads: tuple[DocumentRead, ...] = ()
     results: tuple[Result, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()  # (content_sha256, text)
+    computed_tokens: int = 0  # prompt tokens that were read for these results
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

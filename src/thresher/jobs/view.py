@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from thresher.jobs.calibrations import stored_calibrations, stored_content_free
 from thresher.jobs.location import connect, existing_database, translated_errors
+from thresher.jobs.passes import PassRecord, passes_of
 from thresher.jobs.records import JobCounts, RunFacts
 from thresher.types import Prediction, ReplyForm
 
@@ -122,6 +123,11 @@ class JobView:
     def content_free(self) -> dict[str, dict[str, float]]:
         """Question -> label -> mean probability on texts without content; empty where they were not read."""
         return stored_content_free(self.folder, self._connection, self._scope["run"])
+
+    def passes(self, most_stretches: int = 60) -> tuple[PassRecord, ...]:
+        """The passes of the latest run, the oldest first; the pace of each in ``most_stretches`` stretches at most."""
+        with translated_errors(self.folder):
+            return passes_of(self._connection, self._scope["run"], most_stretches)
 
     def text(self, content_sha256: str) -> str | None:
         """The stored text of a content, or None when texts are not kept."""

@@ -18,7 +18,8 @@ from thresher.models.files import ModelFiles, Progress, checkpoint_files
 from thresher.models.shards import is_first_file, model_name, shards_of
 from thresher.suggestions import did_you_mean
 
-_HUB_REFERENCE = re.compile(r"^(?P<repo>[\w.-]+/[\w.-]+?)(?::(?P<quantization>[\w.-]+))?$")
+#: owner/repo or owner/repo:QUANT
+HUB_REFERENCE = re.compile(r"^(?P<repo>[\w.-]+/[\w.-]+?)(?::(?P<quantization>[\w.-]+))?$")
 
 
 def resolve(reference: str, *, offline: bool | None = None, progress: Progress | None = None) -> ModelFiles:
@@ -30,15 +31,15 @@ def resolve(reference: str, *, offline: bool | None = None, progress: Progress |
         ModelNotFoundError: nothing is there; the message names what is.
         ModelDownloadError: the hub cannot be reached or the disk is too small.
         ModelFormatError: a kind of model that this version cannot read.
-        ModelError: a server's address, which this version's engines do not take.
+        ModelError: a server's address, which has no files; see :mod:`~thresher.models.served`.
     """
     reference = reference.strip()
     if reference == "demo":
         return _demo()
     if re.match(r"^https?://", reference, re.IGNORECASE):
         raise ModelError(
-            f"{reference}: the address of a server is not supported by the engines of this version; "
-            "give a .gguf file, a folder or a hub name such as owner/repo:Q4_K_M"
+            f"{reference}: the address of a server, where a model's files are wanted; give a .gguf file, a folder or a "
+            "hub name such as owner/repo:Q4_K_M"
         )
     path = Path(reference).expanduser()
     if path.is_file() and path.suffix.lower() == ".safetensors":
@@ -47,7 +48,7 @@ def resolve(reference: str, *, offline: bool | None = None, progress: Progress |
         return files_in_folder(path, reference)
     if path.exists() or path.suffix.lower() == ".gguf":
         return files_at(path, reference)
-    hub_reference = _HUB_REFERENCE.match(reference)
+    hub_reference = HUB_REFERENCE.match(reference)
     if hub_reference:
         from thresher.models.hub import fetch  # only here, because the hub's library takes long to import
 
