@@ -124,7 +124,7 @@ def test_classes_and_confusions(found: dict[str, Any], exported: dict[str, Any],
     assert measured["confusion"]["counts"] == matrix.tolist()
     assert (measured["confusion"]["gold"], measured["confusion"]["said"]) == (classes, [*classes, "(no label)"])
     first = measured["mistakes"][0]
-    off_diagonal = np.where(np.eye(*matrix.shape, dtype=bool), 0, matrix)
+    off_diagonal = np.where(np.eye(len(matrix), matrix.shape[1], dtype=np.bool_), 0, matrix)
     assert first["documents"] == off_diagonal.max() == sum(
         (g, s) == (first["gold"], first["said"]) for g, s in zip(gold, said, strict=True)
     )  # fmt: skip
