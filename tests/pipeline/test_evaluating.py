@@ -16,8 +16,7 @@ import thresher
 from tests.support.judged_jobs import facts, result, sha, simulated_shares, write_job
 from thresher.errors import InputError, JobError, UsageError
 from thresher.jobs import JobView, NewDecision, ReviewedLabels, ReviewLog, export
-from thresher.pipeline.decisions import write_decisions
-from thresher.pipeline.evaluating import Evaluation, evaluate
+from thresher.pipeline.evaluating import Evaluation, evaluate, write_decisions
 from thresher.pipeline.gold_columns import resolve_gold_columns
 
 ONE = facts({"kind": ("a", "b")}, {"kind": "choice"})

@@ -86,8 +86,7 @@ def command(
     Example: thresher evaluate thresher-jobs/kinds --gold gold.csv --target 0.95
     """
     from thresher.cli.findings import print_evaluation  # scikit-learn takes a second to import
-    from thresher.pipeline.decisions import write_decisions
-    from thresher.pipeline.evaluating import EvaluateOptions, evaluate_job
+    from thresher.pipeline.evaluating import EvaluateOptions, evaluate_job, write_decisions
 
     _check_flags(min_accuracy, target, decisions, overwrite=overwrite)
     options = EvaluateOptions(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix
 
 from thresher.evaluation.encoding import Encoded
-from thresher.evaluation.gold import Judged
 
 #: Said of a row without a label.
 NO_LABEL = "(no label)"
@@ -77,8 +75,3 @@ def frequent_mistakes(matrix: Confusion, most: int = 20) -> tuple[Mistake, ...]:
         if count and gold != said
     ]
     return tuple(sorted(wrong, key=lambda mistake: -mistake.documents)[:most])
-
-
-def answered_rows(judged: Sequence[Judged]) -> list[Judged]:
-    """Those that have a label."""
-    return [entry for entry in judged if entry.said is not None]

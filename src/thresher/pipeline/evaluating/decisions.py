@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from thresher.jobs import csv_cell, new_file
-from thresher.pipeline.evaluating import DocumentDecision, Evaluation
+from thresher.pipeline.evaluating.result import DocumentDecision, Evaluation
 
 COLUMNS = ("check_order", "document_id", "source", "question", "predicted", "probability", "decision", "label")
 _TURN = {"check": 0, "labelled": 1, "accept": 2}

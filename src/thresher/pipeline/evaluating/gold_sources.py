@@ -10,7 +10,7 @@ from pathlib import Path
 from thresher.errors import UsageError
 from thresher.evaluation import GoldLabel, GoldTable, QuestionFacts
 from thresher.jobs import JobView, ReviewedLabels
-from thresher.pipeline.gold_file import read_gold
+from thresher.pipeline.evaluating.gold_file import read_gold
 
 
 def gold_table(
