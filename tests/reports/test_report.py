@@ -14,8 +14,6 @@ from thresher.jobs import Commit, DocumentRead, JobStore, JobView, ListedDocumen
 from thresher.reports import gather, page
 from thresher.reports.samples import Reservoir, excerpt_of
 
-pytest_plugins = ["tests.cli.conftest"]
-
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>\u202e'
 FACTS = RunFacts(
     task="kind", task_fingerprint="t", questions=("kind",), model="m", model_fingerprint="f", engine="fake",

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from thresher.cli import classify, engines, evaluate, export, plan, report, status
+from thresher.cli import bench, classify, engines, evaluate, export, plan, report, status, tune
 from thresher.cli.console import print_error
 from thresher.errors import ThresherError, UsageError
 
@@ -28,6 +28,8 @@ app.command("status")(status.command)
 app.command("export")(export.command)
 app.command("evaluate")(evaluate.command)
 app.command("plan")(plan.command)
+app.command("bench")(bench.command)
+app.command("tune")(tune.command)
 app.command("report")(report.command)
 app.command("engines")(engines.command)
 

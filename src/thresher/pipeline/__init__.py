@@ -12,6 +12,7 @@ from thresher.pipeline.admission import LONG_POLICIES, LongPolicy
 from thresher.pipeline.dry_run import DryRun, dry_run
 from thresher.pipeline.gold_columns import as_given
 from thresher.pipeline.machine import MachineWishes
+from thresher.pipeline.machine_words import machine_in_words
 from thresher.pipeline.opening import References
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.planning import plan_model
@@ -37,6 +38,7 @@ __all__ = [
     "classify_texts",
     "close_engine",
     "dry_run",
+    "machine_in_words",
     "plan_model",
     "run_classify",
     "text_labelling",
