@@ -1,10 +1,20 @@
 """The durable store of a job: written by one process, read by any."""
 
-from thresher.jobs.decisions import Action, Decision, NewDecision, Queue, ReviewOutcome, sample_key, subject_of
+from thresher.jobs.decisions import (
+    Action,
+    Decision,
+    NewDecision,
+    Queue,
+    ReviewedLabel,
+    ReviewOutcome,
+    sample_key,
+    subject_of,
+)
 from thresher.jobs.export import check_target, export
 from thresher.jobs.new_file import check_new_file, new_file
 from thresher.jobs.passes import Pace, PassFacts, PassRecord
 from thresher.jobs.records import (
+    BriefRow,
     Commit,
     DocumentRead,
     DocumentState,
@@ -20,6 +30,7 @@ from thresher.jobs.view import JobView
 
 __all__ = [
     "Action",
+    "BriefRow",
     "Commit",
     "Decision",
     "DocumentRead",
@@ -36,6 +47,7 @@ __all__ = [
     "Result",
     "ReviewLog",
     "ReviewOutcome",
+    "ReviewedLabel",
     "ReviewedLabels",
     "RunFacts",
     "check_new_file",
