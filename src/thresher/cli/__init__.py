@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from thresher.cli import classify, engines, export, plan, report, status
+from thresher.cli import classify, engines, export, plan, report, review, status
 from thresher.cli.console import print_error
 from thresher.errors import ThresherError, UsageError
 
@@ -28,6 +28,7 @@ app.command("status")(status.command)
 app.command("export")(export.command)
 app.command("plan")(plan.command)
 app.command("report")(report.command)
+app.command("review")(review.command)
 app.command("engines")(engines.command)
 
 
