@@ -115,7 +115,17 @@ def test_only_the_loopback_interface_listens(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["state=wrong", "order=x", "question=none", "low=-1", "high=101", "low=1e3", "status=bad", "low=%F0%9F%98%80"],
+    [
+        "state=wrong",
+        "order=x",
+        "question=none",
+        "low=-1",
+        "high=101",
+        "low=1e3",
+        "status=bad",
+        "low=%F0%9F%98%80",
+        "text=" + 301 * "a",
+    ],
 )
 def test_queries_that_mean_nothing_are_answered_with_what_is_meant(server: Server, query: str) -> None:
     for page in ("/list", "/check", "/"):

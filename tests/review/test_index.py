@@ -17,7 +17,8 @@ from tests.support.review_jobs import KIND, TAGS, Told, add_results, facts_of, m
 from thresher.errors import UsageError
 from thresher.jobs import JobStore, JobView, ListedDocument, NewDecision, ReviewLog
 from thresher.review.filters import Filters, words_query
-from thresher.review.index import INDEX_NAME, ReviewIndex
+from thresher.review.index import ReviewIndex
+from thresher.review.index_file import INDEX_NAME
 from thresher.review.rows import Row, Rows
 from thresher.tasks import Question, Task
 

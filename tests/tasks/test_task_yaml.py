@@ -11,7 +11,9 @@ from thresher.errors import TaskError
 from thresher.tasks import Example, Question, Task, load_task
 from thresher.tasks.task_yaml import task_yaml
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60).filter(lambda text: text.strip())
+TEXTS = st.text(
+    st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("\n\r\x85\u2028 :#-")), min_size=1, max_size=60
+).filter(lambda text: text.strip())
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp", "Zs"]), min_size=1, max_size=12)
 NAMES = WORDS.filter(lambda name: name == name.strip() and "|" not in name and "/" not in name)
 DESCRIPTIONS = st.one_of(st.none(), TEXTS)

@@ -30,6 +30,7 @@ STATES: Mapping[str, str] = {
     "all": "1",
 }
 STATUSES = ("ok", "truncated", "abstained", "oversize", "unreadable", "engine_error")
+_MOST_CHARACTERS = 300
 _TERM = re.compile(r'"([^"]*)"|(\S+)')
 
 
@@ -57,7 +58,7 @@ class Filters:
             state=_one_of("state", query.get("state") or "open", tuple(STATES)),
             label=query.get("label", ""),
             status=_one_of("status", query.get("status", ""), ("", *STATUSES)),
-            text=query.get("text", "").strip(),
+            text=_search_words(query.get("text", "")),
             low=_percent(query.get("low") or "0"),
             high=_percent(query.get("high") or "100"),
             tab=query.get("tab", "")[:16],
@@ -126,6 +127,12 @@ def words_query(text: str) -> str:
             unspaced = words != (quoted or bare).replace('"', " ").strip()
             terms.append(f'"{words}"' + ("" if quoted or unspaced else " *"))
     return " ".join(terms)
+
+
+def _search_words(text: str) -> str:
+    if len(text) > _MOST_CHARACTERS:
+        raise UsageError(f"the search has {len(text):,} characters; use one of {_MOST_CHARACTERS} at most")
+    return text.strip()
 
 
 def _one_of(name: str, value: str, known: Sequence[str]) -> str:

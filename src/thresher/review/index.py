@@ -10,60 +10,21 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import re
-import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from thresher.errors import JobError
 from thresher.jobs import BriefRow, JobView, sample_key, subject_of
-from thresher.jobs.location import BUSY_TIMEOUT_S, translated_errors
+from thresher.jobs.location import translated_errors
+from thresher.review.index_file import INDEX_NAME, open_index
 from thresher.review.summary import NO_CONFIDENCE, Summary, summarised
 
-INDEX_NAME = "review-index.sqlite"
-_VERSION = 1
-_UNUSABLE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _ROWS_A_TIME = 5_000
 _TEXTS_A_TIME = 100
 _CHARACTERS_A_TIME = 1_000_000
-_SCHEMA = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS contents (
-    content_no INTEGER PRIMARY KEY,
-    content_sha256 TEXT NOT NULL UNIQUE,
-    words_in INTEGER NOT NULL DEFAULT 0    -- 1: its words are in the full-text index; 2: the job keeps no text of it
-);
-CREATE INDEX IF NOT EXISTS contents_to_do ON contents (content_no) WHERE words_in = 0;
-CREATE TABLE IF NOT EXISTS rows (
-    row_no INTEGER PRIMARY KEY,
-    question TEXT NOT NULL,
-    key TEXT NOT NULL,                     -- of the document: its place in the random order and its name in URLs
-    document_id TEXT NOT NULL,
-    name TEXT NOT NULL,                    -- the id without regard to case, for searching
-    position INTEGER NOT NULL,
-    subject TEXT NOT NULL,                 -- what decisions are about
-    content_no INTEGER,
-    status TEXT NOT NULL,
-    label TEXT,                            -- JSON: a text, or a list for a question of kind multi
-    confidence REAL NOT NULL,              -- {NO_CONFIDENCE} where there is no probability
-    has_gold INTEGER NOT NULL,
-    UNIQUE (question, key)
-);
-CREATE INDEX IF NOT EXISTS rows_by_confidence ON rows (question, confidence, row_no);
-CREATE INDEX IF NOT EXISTS rows_by_position ON rows (question, position, row_no);
-CREATE INDEX IF NOT EXISTS rows_by_subject ON rows (question, subject);
-CREATE INDEX IF NOT EXISTS rows_by_label ON rows (question, label, status);
-CREATE INDEX IF NOT EXISTS rows_by_name ON rows (question, name);
-CREATE INDEX IF NOT EXISTS rows_by_content ON rows (content_no);
-CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(text, content='', tokenize='unicode61 remove_diacritics 2');
-PRAGMA user_version = {_VERSION};
-COMMIT;
-"""
 _FRESH = """
 CREATE TEMP TABLE IF NOT EXISTS fresh (
     question, key, document_id, name, position, subject, content_sha256, status, label, confidence, has_gold
@@ -106,7 +67,7 @@ class ReviewIndex:
     def __init__(self, folder: Path, seed: str) -> None:
         self._file = folder / INDEX_NAME
         self._seed = seed
-        self._connection = _open(self._file)
+        self._connection = open_index(self._file)
         self._check_origin()
 
     def close(self) -> None:
@@ -220,36 +181,6 @@ def spaced(text: str) -> str:
     NUL, which ends a query, is a space, too.
     """
     return _UNSPACED.sub(r" \1 ", text).replace("\0", " ")
-
-
-def _open(file: Path) -> sqlite3.Connection:
-    """The index, made anew where there is none, one of another version, or a damaged one."""
-    try:
-        try:
-            return _connect(file)
-        except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_NOTADB) & 0xFF not in _UNUSABLE:
-                raise
-            for suffix in ("", "-wal", "-shm"):
-                file.with_name(file.name + suffix).unlink(missing_ok=True)
-        return _connect(file)
-    except (sqlite3.Error, OSError) as error:
-        raise JobError(f"the index of rows {file} cannot be made: {error}") from error
-
-
-def _connect(file: Path) -> sqlite3.Connection:
-    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
-    connection = sqlite3.connect(file, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None)
-    try:
-        if connection.execute("PRAGMA user_version").fetchone()[0] not in (0, _VERSION):
-            raise sqlite3.DatabaseError("of another version")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last refresh, not the file
-        connection.executescript(_SCHEMA)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _pieces(rows: Iterable[BriefRow], size: int) -> Iterator[list[BriefRow]]:

@@ -15,7 +15,7 @@ from thresher.jobs.decisions import as_stored_label
 from thresher.jobs.location import BUSY_TIMEOUT_S, translated_errors
 from thresher.jobs.reviews import REVIEWS_NAME
 from thresher.review.filters import ORDERS, STATES, Filters
-from thresher.review.index import INDEX_NAME
+from thresher.review.index_file import INDEX_NAME
 from thresher.review.summary import NO_CONFIDENCE, Summary
 
 _COLUMNS = (

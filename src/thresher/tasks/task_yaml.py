@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from thresher.tasks.question import Example
 from thresher.tasks.task import DEFAULT_EXAMPLES_TOKENS
 
 _DEFAULT_THRESHOLD = 0.5
+#: Line breaks that YAML reads back as line feeds unless they are escaped.
+_ODD_BREAK = re.compile("[\r\x85\u2028\u2029]")
 
 
 def task_yaml(name: str, canonical_json: str, more_examples: Mapping[str, Sequence[Example]]) -> str:
@@ -79,7 +82,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = '"' if _ODD_BREAK.search(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _text)
