@@ -43,6 +43,7 @@ def _shown(address: str, folder: str) -> bytes:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page(viewport=_SIZE)
         page.goto(address)
+        page.wait_for_url(address.split("?")[0])
         for key in ("4", "Enter"):
             page.goto(address.split("?")[0] + "check", wait_until="load")
             with page.expect_navigation():

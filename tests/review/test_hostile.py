@@ -38,6 +38,7 @@ def test_they_are_shown_as_text_and_no_script_runs(tmp_path: Path, page: Page) -
         page.on("request", lambda request: requested.append(request.url))
         page.on("dialog", lambda dialog: dialog.accept())
         page.goto(server.url)
+        page.wait_for_url(f"{server.origin}/")
         page.goto(f"{server.origin}/list?state=all")
         links = [link.get_attribute("href") for link in page.locator("tbody th a").all()]
         assert len(links) == len(HOSTILE)
@@ -70,6 +71,7 @@ def test_a_line_of_ten_megabytes_is_shown_in_parts_with_nothing_left_out(tmp_pat
     job = make_job(tmp_path / "job", {"long.txt": Told(text=line)})
     with Server(job) as server:
         page.goto(server.url)
+        page.wait_for_url(f"{server.origin}/")
         page.goto(f"{server.origin}/check")
         expect(page.locator(".parts")).to_contain_text("Part 1 of 200: characters 1 to 50,000 of 10,000,000")
         assert page.locator(".text").text_content() == line[:50_000]
