@@ -55,6 +55,7 @@ bench: install
 	$(BIN)/python -m benchmarks.native_engine
 	$(BIN)/python -m benchmarks.acceptance
 	$(BIN)/python -m benchmarks.evaluate_labelled
+	$(BIN)/python -m benchmarks.review_page
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

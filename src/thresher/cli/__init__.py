@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from thresher.cli import bench, classify, engines, evaluate, export, plan, report, status, tune
+from thresher.cli import bench, classify, engines, evaluate, export, plan, report, review, status, tune
 from thresher.cli.console import print_error
 from thresher.errors import ThresherError, UsageError
 
@@ -31,6 +31,7 @@ app.command("plan")(plan.command)
 app.command("bench")(bench.command)
 app.command("tune")(tune.command)
 app.command("report")(report.command)
+app.command("review")(review.command)
 app.command("engines")(engines.command)
 
 

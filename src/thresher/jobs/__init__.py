@@ -1,12 +1,22 @@
 """The durable store of a job: written by one process, read by any."""
 
 from thresher.jobs.calibrations import store_calibrations
-from thresher.jobs.decisions import Action, Decision, NewDecision, Queue, ReviewOutcome, sample_key, subject_of
+from thresher.jobs.decisions import (
+    Action,
+    Decision,
+    NewDecision,
+    Queue,
+    ReviewedLabel,
+    ReviewOutcome,
+    sample_key,
+    subject_of,
+)
 from thresher.jobs.export import check_target, export
 from thresher.jobs.exporters.csv import csv_cell
 from thresher.jobs.new_file import check_new_file, new_file
 from thresher.jobs.passes import Pace, PassFacts, PassRecord
 from thresher.jobs.records import (
+    BriefRow,
     Commit,
     DocumentRead,
     DocumentState,
@@ -22,6 +32,7 @@ from thresher.jobs.view import JobView
 
 __all__ = [
     "Action",
+    "BriefRow",
     "Commit",
     "Decision",
     "DocumentRead",
@@ -38,6 +49,7 @@ __all__ = [
     "Result",
     "ReviewLog",
     "ReviewOutcome",
+    "ReviewedLabel",
     "ReviewedLabels",
     "RunFacts",
     "check_new_file",

@@ -15,7 +15,7 @@ from typing import Any, Self
 from thresher.jobs.calibrations import stored_calibrations, stored_content_free
 from thresher.jobs.location import connect, existing_database, translated_errors
 from thresher.jobs.passes import PassRecord, passes_of
-from thresher.jobs.records import JobCounts, RunFacts
+from thresher.jobs.records import BriefRow, JobCounts, RunFacts
 from thresher.types import Prediction, ReplyForm
 
 _GROUPS_QUERY = """
@@ -33,6 +33,14 @@ LEFT JOIN results AS r ON r.run_id = d.run_id AND r.content_sha256 = d.content_s
 WHERE d.run_id = :run AND d.listing >= :listing AND (r.question IS NOT NULL OR d.unreadable_reason IS NOT NULL)
 ORDER BY d.position, d.document_id
 """
+_BRIEF_QUERY = """
+SELECT d.document_id, d.position, lower(hex(d.content_sha256)), d.gold IS NOT NULL, r.question,
+       CASE WHEN d.unreadable_reason IS NULL THEN r.status ELSE 'unreadable' END, r.label, r.probability
+FROM documents AS d
+LEFT JOIN results AS r ON r.run_id = d.run_id AND r.content_sha256 = d.content_sha256 AND d.unreadable_reason IS NULL
+WHERE d.run_id = :run AND d.listing >= :listing AND (r.question IS NOT NULL OR d.unreadable_reason IS NOT NULL)
+"""
+_ONE_QUERY = _ROWS_QUERY.replace("ORDER BY", "AND d.document_id = :document ORDER BY")
 
 
 class JobView:
@@ -128,6 +136,24 @@ class JobView:
         """The passes of the latest run, the oldest first; the pace of each in ``most_stretches`` stretches at most."""
         with translated_errors(self.folder):
             return passes_of(self._connection, self._scope["run"], most_stretches)
+
+    def brief_rows(self) -> Iterator[BriefRow]:
+        """Every finished row of the latest run in no order, with little of each."""
+        if self.run is None:
+            return
+        with translated_errors(self.folder):
+            for row in self._connection.execute(_BRIEF_QUERY, self._scope):
+                document_id, position, content, has_gold, question, *answer = row
+                for name in self.run.questions if question is None else (question,):
+                    yield BriefRow(document_id, position, content or None, bool(has_gold), name, *answer)
+
+    def rows_of(self, document_id: str) -> list[Prediction]:
+        """The rows of one document of the latest run; none where it has none."""
+        if self.run is None:
+            return []
+        with translated_errors(self.folder):
+            rows = self._connection.execute(_ONE_QUERY, {**self._scope, "document": document_id}).fetchall()
+        return [prediction for row in rows for prediction in self._predictions(self.run, row)]
 
     def text(self, content_sha256: str) -> str | None:
         """The stored text of a content, or None when texts are not kept."""
