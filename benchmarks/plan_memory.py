@@ -45,9 +45,9 @@ class Case:
 
 CASES = (
     Case(engine="llamacpp", model="hybrid-0.5b", precision="Q8_0", context_tokens=4096),
-    Case(engine="llamacpp", model="hybrid-0.5b", precision="Q8_0", context_tokens=16_384),
+    Case(engine="llamacpp", model="hybrid-0.5b", precision="Q8_0", context_tokens=8192),
     Case(engine="llamacpp", model="dense-0.6b", precision="Q8_0", context_tokens=8192),
-    Case(engine="native", model="hybrid-0.5b", precision="bf16", context_tokens=8192),
+    Case(engine="native", model="hybrid-0.5b", precision="fp32", context_tokens=2048),
     Case(engine="native", model="dense-0.6b", precision="fp32", context_tokens=4096),
     Case(engine="native", model="hybrid-0.5b", precision="fp32", context_tokens=4096, documents=16),
 )
