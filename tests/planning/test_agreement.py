@@ -70,9 +70,10 @@ def shape_of(config: NativeConfig) -> ModelShape:
         output_gate=config.output_gate,
         qk_norms=True,
         tied=config.tied_embeddings,
-        delta=delta and DeltaShape(**dataclasses.asdict(delta)),
-        moe=moe
-        and MoeShape(
+        delta=None if delta is None else DeltaShape(**dataclasses.asdict(delta)),
+        moe=None
+        if moe is None
+        else MoeShape(
             experts=moe.experts,
             experts_per_token=moe.experts_per_token,
             expert_size=moe.expert_size,

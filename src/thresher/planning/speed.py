@@ -28,6 +28,7 @@ class Speed:
 
     engine: str
     precision: str
+    streamed_layers: int
     tokens_per_second: float
     low: float
     high: float
@@ -51,14 +52,15 @@ class _Share:
 def estimate_speed(
     shape: ModelShape, fit: Fit, hardware: HardwareFacts, attended_tokens: float, tokens: int | None
 ) -> Speed | None:
-    """The speed of ``fit`` on documents of a length; None where a rate that it needs is not known.
+    """The speed of ``fit`` on documents of a length; None where a rate that it needs is not known: a processor's, or a
+    disk's that weights are streamed from.
 
     ``ceiling = 1 / (matmul FLOP / rate + core FLOP / bf16 rate + traffic / bandwidth)`` for each GPU, as in
     benchmarks/native/ceilings.py. A rate that the project measured is taken as it is; of a data sheet's the part that
     an H100 reaches of its own. Several GPUs share the work evenly. Streamed weights bound it:
     ``pack tokens / (streamed bytes / bandwidth from host memory)`` (MODEL.md, "Weight streaming").
     """
-    if not fit.setting.gpus:
+    if not fit.setting.gpus or (fit.streamed_layers and fit.host_bytes > hardware.free_memory_bytes):
         return None
     gpu = least_gpu(hardware)
     engine, precision = fit.setting.engine, fit.setting.precision
@@ -76,6 +78,7 @@ def estimate_speed(
     return Speed(
         engine=engine,
         precision=precision,
+        streamed_layers=fit.streamed_layers,
         tokens_per_second=expected,
         low=low,
         high=high,
