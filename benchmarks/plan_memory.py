@@ -53,9 +53,9 @@ class Case:
 CASES = (
     Case(engine="llamacpp", model="hybrid-0.5b", precision="Q8_0", context_tokens=4096, request_tokens=600),
     Case(engine="llamacpp", model="dense-0.6b", precision="Q8_0", context_tokens=4096, request_tokens=600),
-    Case(engine="llamacpp", model="dense-0.6b", precision="Q8_0", context_tokens=8192, request_tokens=4300),
-    Case(engine="native", model="hybrid-0.5b", precision="fp32", context_tokens=2048, request_tokens=2048),
-    Case(engine="native", model="dense-0.6b", precision="fp32", context_tokens=2048, request_tokens=2048),
+    Case(engine="llamacpp", model="dense-0.6b", precision="Q8_0", context_tokens=2048, request_tokens=600),
+    Case(engine="native", model="hybrid-0.5b", precision="fp32", context_tokens=1024, request_tokens=1024),
+    Case(engine="native", model="dense-0.6b", precision="fp32", context_tokens=1024, request_tokens=1024),
     Case(engine="native", model="hybrid-0.5b", precision="bf16", context_tokens=1024, request_tokens=256, requests=4),
 )
 

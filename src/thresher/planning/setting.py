@@ -54,7 +54,7 @@ def process_bytes(vocabulary: int) -> int:
     """What a process takes of host memory beside the model and its work: Python's and libraries' own, the vocabulary as
     the tokenizers keep it. An allowance, fitted to measured growth (benchmarks/plan_memory.py).
     """
-    return (64 << 20) + 1280 * vocabulary
+    return (16 << 20) + 1280 * vocabulary
 
 
 def least_gpu(hardware: HardwareFacts) -> GpuFacts:
