@@ -17,6 +17,7 @@ from thresher.planning.setting import least_gpu
 
 #: Of a card and precision that were measured, with a model of the kind that was: the spread of the runs.
 _MEASURED_SPREAD = 0.1
+_MEASURED_FLOPS = 48.0e9  # a token of Qwen3.5-27B
 #: What an engine's precision is multiplied in. llama.cpp multiplies quantized weights in int8 (its MMQ kernels).
 _MULTIPLIED_IN: Mapping[str, str] = {"nvfp4-bf16": "bf16", "nvfp4-fp8": "fp8", "int4": "bf16"}
 _LLAMACPP_PLAIN = frozenset({"F32", "F16", "BF16"})
@@ -122,7 +123,7 @@ def _share(engine: str, precision: str, gpu: GpuFacts, shape: ModelShape) -> _Sh
         return None
     expected, low, high = entry["expected"], entry["low"], entry["high"]
     measured_rate = _multiplied_in(engine, precision) in gpu.measured_rates
-    measured = measured_rate and _is_card(gpu, entry.get("measured")) and shape.moe is None and shape.delta is not None
+    measured = measured_rate and _is_card(gpu, entry.get("measured")) and _is_like_measured(shape)
     if measured:
         low, high = expected * (1 - _MEASURED_SPREAD), expected * (1 + _MEASURED_SPREAD)
     elif not measured_rate:
@@ -132,6 +133,12 @@ def _share(engine: str, precision: str, gpu: GpuFacts, shape: ModelShape) -> _Sh
         low, high = low * table["mixture"]["low"], high * table["mixture"]["high"]
         expected *= (table["mixture"]["low"] + table["mixture"]["high"]) / 2
     return _Share(expected, low, high, measured, entry["source"])
+
+
+def _is_like_measured(shape: ModelShape) -> bool:
+    """Whether a model is of the kind and size that was measured, the 27B: small ones reach nothing like its share."""
+    near = 0.5 < matmul_flops_per_token(shape) / _MEASURED_FLOPS < 2
+    return near and shape.moe is None and shape.delta is not None
 
 
 def _is_card(gpu: GpuFacts, key: str | None) -> bool:
