@@ -56,6 +56,7 @@ bench: install
 	$(BIN)/python -m benchmarks.acceptance
 	$(BIN)/python -m benchmarks.evaluate_labelled
 	$(BIN)/python -m benchmarks.review_page
+	$(BIN)/python -m benchmarks.plan_memory
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

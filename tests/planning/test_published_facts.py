@@ -20,7 +20,7 @@ from thresher.planning.costs import (
     state_bytes_per_sequence,
 )
 from thresher.planning.native_blocks import all_block_bytes
-from thresher.planning.native_memory import row_bytes
+from thresher.planning.native_sizes import row_bytes
 from thresher.planning.plan import weights_by_precision
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -127,7 +127,7 @@ def test_the_seed_job_fits_its_card(models: dict[str, ModelOutline]) -> None:
 
 
 def test_four_bits_of_the_27b_with_context(models: dict[str, ModelOutline]) -> None:
-    for context in (32_768, 65_536):
+    for context in (49_152, 65_536):
         (fit,) = fits(
             models["Qwen3.5-27B"], unnamed_gpu(24 * GIB),
             engines=("llama-server",), precisions=("Q4_K_M",), context_tokens=context, slots=1,

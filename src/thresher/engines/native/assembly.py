@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-import psutil
 import torch
 
 from thresher.engines.base import EngineInfo, EngineOptions
@@ -32,6 +30,7 @@ from thresher.engines.native.streaming import LayerStore, layer_formats
 from thresher.engines.native.tables import EMBEDDING, Table, head_name
 from thresher.engines.native.weights import WeightSource, open_weights
 from thresher.errors import ModelFormatError, UsageError
+from thresher.hardware.probe import usable_cores
 from thresher.models.facts import ModelFacts
 from thresher.models.model import Model
 from thresher.models.tokenizer import Tokenizer
@@ -165,8 +164,7 @@ def _tokenizer(model: Model) -> Tokenizer:
 def _use_threads(asked: int | None) -> None:
     if asked is not None and asked < 1:
         raise UsageError(f"--threads {asked}: give at least 1")
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(asked or max(1, min(psutil.cpu_count(logical=False) or usable, usable)))
+    torch.set_num_threads(asked or usable_cores())
 
 
 def _notices(choice: PrecisionChoice, parts: Sequence[Part], placements: Sequence[Placement]) -> tuple[str, ...]:
