@@ -4,7 +4,17 @@
 """
 
 from thresher.engines.base import Engine, EngineInfo, EngineOptions, ServedModelEngine
-from thresher.engines.registry import Availability, availability, choose_engine, engine_gpus, engine_names, open_engine
+from thresher.engines.registry import (
+    Availability,
+    availability,
+    choose_engine,
+    engine_gpus,
+    engine_names,
+    engine_settings,
+    open_engine,
+    probe,
+    server_command,
+)
 
 __all__ = [
     "Availability",
@@ -16,5 +26,8 @@ __all__ = [
     "choose_engine",
     "engine_gpus",
     "engine_names",
+    "engine_settings",
     "open_engine",
+    "probe",
+    "server_command",
 ]

@@ -57,6 +57,14 @@ class EngineKind(Protocol):
         """Why ``auto`` should not take it for ``model`` here; empty where it may."""
 
 
+class StartsServers(Protocol):
+    """What a name in :data:`SERVERS` leads to."""
+
+    @staticmethod
+    def command(model: Model | ServedModel, options: EngineOptions) -> str:
+        """The command line that would serve ``model``. Raises ``UsageError`` or ``EngineError``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Availability:
     """Whether an engine can run on this machine."""
@@ -118,6 +126,20 @@ def _choose_server(name: str, model: ServedModel) -> tuple[str, str]:
     return name, "as asked"
 
 
+def server_command(name: str, model: Model | ServedModel, options: EngineOptions) -> str:
+    """The command line, quoted for a shell, with which the engine called ``name`` starts its server.
+
+    Raises:
+        UsageError: the engine starts none, or options it cannot serve.
+        EngineError: the server is not installed, or the model does not fit the memory.
+    """
+    if name not in SERVERS:
+        raise UsageError(
+            f"--print-command: the engine {name} starts no server; give --engine llama-server, vllm or sglang"
+        )
+    return cast(StartsServers, _load(name)).command(model, options)
+
+
 def engine_gpus(name: str, device: str | None) -> tuple[GpuFacts, ...] | None:
     """The GPUs that an engine would compute on with this ``device``, none for the CPU.
 
@@ -128,6 +150,12 @@ def engine_gpus(name: str, device: str | None) -> tuple[GpuFacts, ...] | None:
     """
     find: Callable[[str | None], tuple[GpuFacts, ...]] | None = getattr(_load(name), "gpus", None)
     return None if find is None else find(device)
+
+
+def engine_settings(name: str) -> Mapping[str, tuple[int, int]]:
+    """Settings of an engine that a profile may hold, with their least and largest values; it must be in ENGINES."""
+    find: Callable[[], Mapping[str, tuple[int, int]]] | None = getattr(_load(name), "settings", None)
+    return {} if find is None else find()
 
 
 def engine_names() -> tuple[str, ...]:

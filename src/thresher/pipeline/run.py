@@ -64,7 +64,7 @@ def run_classify(
     subject, folder = open_subject(places, task, options, exclude)
     with JobStore.open(folder) as store:
         latest = store.latest_run()
-        with workbench(subject, model, options, latest, progress) as bench:
+        with workbench(subject, model, options, latest, progress, store.folder) as bench:
             return _Pass(store, bench, subject.inputs, options, latest, progress).run(command)
 
 
