@@ -57,6 +57,8 @@ bench: install
 	$(BIN)/python -m benchmarks.server_leaks
 	$(BIN)/python -m benchmarks.job_shape --documents 40
 	$(BIN)/python -m benchmarks.native_engine
+	$(BIN)/python -m benchmarks.acceptance
+	$(BIN)/python -m benchmarks.evaluate_labelled
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -71,8 +71,17 @@ def command(
     text_column: Annotated[str | None, typer.Option(metavar="C", help="Table column with the text.")] = None,
     id_column: Annotated[str | None, typer.Option(metavar="C", help="Table column with the documents' ids.")] = None,
     gold_column: Annotated[
-        str | None, typer.Option(metavar="C", help="Table column with right labels, kept beside the predictions.")
+        list[str] | None,
+        typer.Option(
+            metavar="C", help="Table column with right labels, kept beside the predictions; of several questions Q=C."
+        ),
     ] = None,
+    content_free: Annotated[
+        bool,
+        typer.Option(
+            "--content-free", help="Also read three texts without content, for 'evaluate --calibrate contextual'."
+        ),
+    ] = False,
     attachments: Annotated[
         bool, typer.Option("--attachments", help="Attachments of mails are documents of their own, too.")
     ] = False,
@@ -158,9 +167,9 @@ def command(
     with variables_named(invocation):
         options = ClassifyOptions(
             engine=engine, precision=precision, job=job,
-            text_column=text_column, id_column=id_column, gold_column=gold_column,
-            attachments=attachments, ocr=ocr, context_tokens=context, long_policy=long, limit=limit,
-            retry_failed=retry_failed, store_text=not no_store_text, threads=threads, device=device,
+            text_column=text_column, id_column=id_column, gold_columns=tuple(gold_column or ()),
+            content_free=content_free, attachments=attachments, ocr=ocr, context_tokens=context, long_policy=long,
+            limit=limit, retry_failed=retry_failed, store_text=not no_store_text, threads=threads, device=device,
             weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory),
             use_profile=not no_profile,
             tokenizer=tokenizer, deadline_s=deadline,

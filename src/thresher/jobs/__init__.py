@@ -1,7 +1,9 @@
 """The durable store of a job: written by one process, read by any."""
 
+from thresher.jobs.calibrations import store_calibrations
 from thresher.jobs.decisions import Action, Decision, NewDecision, Queue, ReviewOutcome, sample_key, subject_of
 from thresher.jobs.export import check_target, export
+from thresher.jobs.exporters.csv import csv_cell
 from thresher.jobs.new_file import check_new_file, new_file
 from thresher.jobs.passes import Pace, PassFacts, PassRecord
 from thresher.jobs.records import (
@@ -40,8 +42,10 @@ __all__ = [
     "RunFacts",
     "check_new_file",
     "check_target",
+    "csv_cell",
     "export",
     "new_file",
     "sample_key",
+    "store_calibrations",
     "subject_of",
 ]

@@ -56,7 +56,7 @@ class ListedDocument:
     source: str
     size_bytes: int
     mtime_ns: int  # of the file, or of the table that the row is in
-    gold: str | None = None
+    golds: Mapping[str, str] = field(default_factory=dict)  # question -> its gold label, as written
     content_sha256: str | None = None  # known at once for rows of tables
     reply_form: ReplyForm | None = None
 
