@@ -96,7 +96,9 @@ def assemble(
     residual = packs_in_flight(len(devices)) * sizes.pack_rows * config.hidden_size * dtype.itemsize
     residual_on_host = residual > _RESIDUAL_SHARE * free
     with ExitStack() as undo:
-        embedding, head = _tables(source, placements[0].embedding, placements[-1].head, dtype)
+        embedding, head = _tables(source, placements[0].embedding, placements[-1].head, dtype, devices)
+        for table in (embedding, head):
+            undo.callback(table.close)
         forwards = []
         for part, placement in zip(parts, placements, strict=True):
             store = LayerStore(
@@ -136,13 +138,17 @@ def _enough_devices(
 
 
 def _tables(
-    source: WeightSource, embedding_on: torch.device | None, head_on: torch.device | None, dtype: torch.dtype
+    source: WeightSource,
+    embedding_on: torch.device | None,
+    head_on: torch.device | None,
+    dtype: torch.dtype,
+    devices: Sequence[torch.device],
 ) -> tuple[Table, Table]:
     """Embedding and head; one table where they are tied and kept in the same place."""
-    embedding = Table(source, EMBEDDING, dtype, embedding_on)
+    embedding = Table(source, EMBEDDING, dtype, embedding_on, devices[0])
     if source.config.tied_embeddings and head_on == embedding_on:
         return embedding, embedding
-    return embedding, Table(source, head_name(source.config), dtype, head_on)
+    return embedding, Table(source, head_name(source.config), dtype, head_on, devices[-1])
 
 
 def _closing(held: ExitStack, source: WeightSource) -> Callable[[], None]:

@@ -79,7 +79,8 @@ class ForwardPass:
         views = step_views(pack, *tables)
         waits_elsewhere = x.device.type != self.device.type
         found: list[torch.Tensor] = []
-        for index, layer in self._store.visit():
+        for index, stored in self._store.visit():
+            layer = stored.prepared()
             memory = layer.memory(len(pack.tokens), held.layers[index] if held else None)
             pruned = index == self._config.layer_count - 1
             for view in views:
@@ -90,13 +91,13 @@ class ForwardPass:
                     x[view.start : view.stop] = out  # else the layer wrote over it
             if hold is not None:
                 hold.layers[index] = memory.after(0)
-            del memory
+            del layer, memory  # before the next ones are made
         return _outputs(torch.cat(found), views, pack) if found else x
 
     def _embedded(self, pack: Pack) -> torch.Tensor:
         if self._embedding is None:
             raise ValueError("the first layer is not here: the residual stream before these layers is needed")
-        return self._embedding.rows(pack.tokens).to(self._dtype).to(self.residual_device)
+        return self._embedding.rows(pack.tokens, self.residual_device).to(self._dtype)
 
 
 def _outputs(hidden: torch.Tensor, views: list[StepView], pack: Pack) -> torch.Tensor:

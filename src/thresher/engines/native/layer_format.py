@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from thresher.engines.native.config import NativeConfig
+from thresher.engines.native.layers.experts import Experts
 from thresher.engines.native.layers.parts import Parts
 from thresher.engines.native.linear import Linear, empty_linear, make_linear
 from thresher.engines.native.weights import WeightSource
@@ -50,6 +51,11 @@ class LayerFormat:
         self._layer = layer
         self._precision = precision
         shapes = layer_shapes(config, layer)
+        self.experts = {
+            name: Experts.empty(shape[0], shape[1], shape[2], precision)
+            for name, shape in shapes.items()
+            if name.startswith(_EXPERTS)
+        }
         self.linears = self._empty_linears(shapes)
         self._vectors = {name: shape for name, shape in shapes.items() if _is_vector(name, shape)}
         self._entries: dict[str, _Entry] = {}
@@ -58,11 +64,7 @@ class LayerFormat:
     def _empty_linears(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Linear]:
         linears: dict[str, Linear] = {}
         for name, shape in shapes.items():
-            if name.startswith(_EXPERTS):
-                for expert in range(shape[0]):
-                    own = name.replace(_EXPERTS, f"{_EXPERTS}{expert}.")
-                    linears[own] = empty_linear(shape[1], shape[2], self._precision, "meta")
-            elif not _is_vector(name, shape) and not name.endswith(f"{_UP}.weight"):
+            if name not in self.experts and not _is_vector(name, shape) and not name.endswith(f"{_UP}.weight"):
                 own = name.removesuffix(".weight")
                 rows = 2 * shape[0] if own.endswith(_GATE) else shape[0]
                 precision = plain_precision(self._precision) if own in _PLAIN else self._precision
@@ -71,7 +73,8 @@ class LayerFormat:
 
     def _place(self) -> int:
         end = 0
-        stored = {f"{name}/{part}": t for name, linear in self.linears.items() for part, t in linear.tensors().items()}
+        matrices: dict[str, Linear | Experts] = {**self.linears, **self.experts}
+        stored = {f"{name}/{part}": t for name, matrix in matrices.items() for part, t in matrix.tensors().items()}
         vectors = {name: torch.empty(shape, device="meta") for name, shape in self._vectors.items()}
         for name, tensor in {**stored, **vectors}.items():
             offset = -(-end // _ALIGNMENT) * _ALIGNMENT
@@ -79,8 +82,8 @@ class LayerFormat:
             end = offset + tensor.nbytes
         return -(-end // _ALIGNMENT) * _ALIGNMENT
 
-    def _views(self, block: torch.Tensor) -> dict[str, torch.Tensor]:
-        """``block`` as the tensors that lie in it."""
+    def views(self, block: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``block`` as the tensors that lie in it: ``name/part`` of matrices, the names of vectors."""
         return {
             name: block[entry.offset : entry.offset + math.prod(entry.shape) * entry.dtype.itemsize]
             .view(entry.dtype)
@@ -90,36 +93,46 @@ class LayerFormat:
 
     def fill(self, block: torch.Tensor, source: WeightSource, device: torch.device) -> None:
         """Load the layer from ``source`` into ``block``, uint8 [block_bytes] on any device; converted on ``device``."""
-        views = self._views(block)
+        views = self.views(block)
         for name, linear in self.linears.items():
             made = make_linear(self._weight(source, name, device), linear.precision, device)
             for part, tensor in made.tensors().items():
                 views[f"{name}/{part}"].copy_(tensor)
+        for name, experts in self.experts.items():
+            for expert in range(experts.count):
+                made = make_linear(self._expert(source, name, expert, device), experts.one.precision, device)
+                for part, tensor in made.tensors().items():
+                    views[f"{name}/{part}"][expert].copy_(tensor)
         for name in self._vectors:
             views[name].copy_(source.load(f"layers.{self._layer}.{name}", torch.float32).view(self._vectors[name]))
 
     def _weight(self, source: WeightSource, name: str, device: torch.device) -> torch.Tensor:
         base = f"layers.{self._layer}.{name}"
         dtype = activation_dtype(self._precision)
-        if name.startswith(_EXPERTS):
-            expert, _, kind = name.removeprefix(_EXPERTS).partition(".")
-            return source.load_rows(f"layers.{self._layer}.{_EXPERTS}{kind}", [int(expert)], dtype, device)[0]
         if name.endswith(_FUSED):
             gate, up = (source.load(f"{base.replace(_FUSED, part)}.weight", dtype, device) for part in (_GATE, _UP))
             return torch.cat([gate, up])
         return source.load(f"{base}.weight", dtype, device)
 
+    def _expert(self, source: WeightSource, name: str, expert: int, device: torch.device) -> torch.Tensor:
+        dtype = activation_dtype(self._precision)
+        return source.load_rows(f"layers.{self._layer}.{name}", [expert], dtype, device)[0]
+
     def parts(self, block: torch.Tensor) -> Parts:
         """The layer's weights over a filled ``block`` on the device that computes; shared, not copied."""
-        views = self._views(block)
+        views = self.views(block)
         linears = {
             name: linear.with_tensors({part: views[f"{name}/{part}"] for part in linear.tensors()})
             for name, linear in self.linears.items()
         }
+        experts = {
+            name: stacked.with_tensors({part: views[f"{name}/{part}"] for part in stacked.tensors()})
+            for name, stacked in self.experts.items()
+        }
         vectors = {name: views[name] for name in self._vectors}
         offset = self._config.norm_offset
         norms = {name: views[f"{name}.weight"] + offset for name in _NORMS if f"{name}.weight" in vectors}
-        return Parts(linears, vectors, norms)
+        return Parts(linears, experts, vectors, norms)
 
 
 def _is_vector(name: str, shape: tuple[int, ...]) -> bool:

@@ -54,6 +54,9 @@ class Linear(Protocol):
     def quantize_activation(self, x: torch.Tensor) -> Activation:
         """What ``__call__`` would do first with ``x`` [T, in]; a fused kernel may make the same."""
 
+    def prepared(self) -> Linear:
+        """A layer that multiplies as this one does, many times: what has to be expanded first is, in other memory."""
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """The storage by name, contiguous; the same names and shapes for the same sizes and precision."""
 

@@ -10,10 +10,16 @@ import torch
 from thresher.engines.native.linear.base import Activation
 
 
+#: Storage by name.
+Tensors = Mapping[str, torch.Tensor]
+
+
 class StoredLinear:
     """A layer over named tensors. A precision says what they are and how they are multiplied."""
 
     precision: ClassVar[str]
+    #: Of what :meth:`prepared` makes; None: the storage is multiplied as it is.
+    prepared_precision: ClassVar[str | None] = None
 
     def __init__(self, tensors: Mapping[str, torch.Tensor], *, in_features: int, out_features: int) -> None:
         self._tensors = dict(tensors)
@@ -35,6 +41,15 @@ class StoredLinear:
     def random(cls, out_features: int, in_features: int, device: torch.device | str) -> dict[str, torch.Tensor]:
         """Storage of that size with random contents whose products are finite."""
         raise NotImplementedError
+
+    def prepared(self) -> StoredLinear:
+        """See :meth:`~thresher.engines.native.linear.base.Linear.prepared`."""
+        return self
+
+    @classmethod
+    def prepared_stack(cls, tensors: Tensors, out_features: int) -> Tensors:  # noqa: ARG003 - for those that expand
+        """Storage of :meth:`prepared`, of many layers stacked along a new first dimension."""
+        return tensors
 
     def multiply(self, x: Activation) -> torch.Tensor:
         """[T, in] to [T, out] in ``x.dtype``, as fast as the device can."""
