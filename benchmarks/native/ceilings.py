@@ -7,13 +7,16 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from thresher.engines.native.config import NativeConfig
+from thresher.engines.native.kernels.grouped import Groups
 from thresher.engines.native.layer_format import LayerFormat, activation_dtype
+from thresher.engines.native.layers.experts import Experts
 from thresher.engines.native.linear import empty_linear
+from thresher.engines.native.linear.storage import StoredLinear
 
 _REPEATS = 10
 _COPY_BYTES = {"cuda": 4 << 30, "cpu": 64 << 20}
@@ -62,17 +65,27 @@ def measure(config: NativeConfig, precision: str, device: torch.device, rows: in
     )
 
 
-def matmul_shapes(config: NativeConfig, precision: str) -> Counter[tuple[int, int, str, float]]:
-    """(out, in, precision, share of the tokens that go through it) -> how many of the model's multiplies."""
-    shapes: Counter[tuple[int, int, str, float]] = Counter()
+#: Out, in, precision; of how many experts there is one, and how many of these a token goes to (both 1: no experts).
+Shape = tuple[int, int, str, int, int]
+
+
+def matmul_shapes(config: NativeConfig, precision: str) -> Counter[Shape]:
+    """How many of the model's layers have it."""
+    shapes: Counter[Shape] = Counter()
     for layer in range(config.layer_count):
         last = layer == config.layer_count - 1
-        for name, linear in LayerFormat(config, layer, precision).linears.items():
+        form = LayerFormat(config, layer, precision)
+        for name, linear in form.linears.items():
             if last and not name.endswith((".k_proj", ".v_proj", ".in_proj_qkv", ".in_proj_a", ".in_proj_b")):
                 continue
-            routed = ".experts." in name and config.moe is not None
-            share = config.moe.experts_per_token / config.moe.experts if routed and config.moe else 1.0
-            shapes[linear.out_features, linear.in_features, linear.precision, share] += 1
+            shapes[linear.out_features, linear.in_features, linear.precision, 1, 1] += 1
+        if config.moe is None or last:
+            continue
+        for experts in form.experts.values():
+            one = experts.one
+            shapes[
+                one.out_features, one.in_features, one.precision, experts.count, config.moe.experts_per_token
+            ] += 1
     return shapes
 
 
@@ -114,23 +127,43 @@ def _host_seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def _time_shape(shape: tuple[int, int, str, float], count: int, device: torch.device, rows: int) -> dict[str, Any]:
-    out_features, in_features, precision, share = shape
-    linear = empty_linear(out_features, in_features, precision, device)
-    used = max(16, round(rows * share))
-    x = linear.quantize_activation(torch.randn(used, in_features, dtype=activation_dtype(precision), device=device))
-    seconds = median_seconds(lambda: linear(x), device)
+def _time_shape(shape: Shape, count: int, device: torch.device, rows: int) -> dict[str, Any]:
+    out_features, in_features, precision, experts, picked = shape
+    tokens = torch.randn(rows * picked, in_features, dtype=activation_dtype(precision), device=device)
+    if experts == 1:
+        linear = empty_linear(out_features, in_features, precision, device).prepared()
+        x = linear.quantize_activation(tokens)
+        seconds = median_seconds(lambda: linear(x), device)
+    else:
+        seconds = time_experts(shape, tokens, device)
     flops = 2 * out_features * in_features
     return {
         "out": out_features,
         "in": in_features,
         "precision": precision,
         "count": count,
-        "rows": used,
-        "flops_per_token": flops * count * share,
-        "seconds_per_token": seconds / used * count * share,
-        "flops_per_second": flops * used / seconds,
+        "experts": experts,
+        "rows": rows * picked,
+        "flops_per_token": flops * count * picked,
+        "seconds_per_token": seconds / rows * count,
+        "flops_per_second": flops * rows * picked / seconds,
     }
+
+
+def time_experts(shape: Shape, rows: torch.Tensor, device: torch.device) -> float:
+    """Seconds of one grouped product; ``rows`` [M, in] go to experts by chance."""
+    out_features, in_features, precision, experts, _ = shape
+    empty = Experts.empty(experts, out_features, in_features, precision)
+    stored = cast(StoredLinear, empty.one).random(experts * out_features, in_features, device)
+    tensors = {
+        name: stored[name].view(tensor.shape) if stored[name].numel() == tensor.numel() else stored[name].expand(tensor.shape)
+        for name, tensor in empty.tensors().items()
+    }
+    prepared = empty.with_tensors(tensors).prepared()
+    counts = torch.bincount(torch.randint(0, experts, (len(rows),), device=device), minlength=experts)
+    groups = Groups(counts.cumsum(0).int(), len(rows))
+    x = prepared.one.quantize_activation(rows)
+    return median_seconds(lambda: prepared(x, groups), device)
 
 
 def _core_rate(precision: str, device: torch.device, rows: int) -> float:

@@ -92,13 +92,13 @@ def enumerate_rows(counts: list[int]) -> list[tuple[int, int]]:
 def test_combining(tokens: int, slots: int, width: int, shared: bool, dtype: torch.dtype) -> None:
     found = numbers(tokens * slots, width, dtype=dtype)
     places = torch.randperm(tokens * slots, generator=torch.Generator().manual_seed(1)).view(tokens, slots)
-    arguments = (found, places, numbers(tokens, slots, seed=2).softmax(-1)) + (
-        (numbers(tokens, width, dtype=dtype, seed=3), numbers(tokens, 1, dtype=dtype, seed=4)) if shared else (None,) * 2
+    weights = numbers(tokens, slots, seed=2).softmax(-1)
+    other = numbers(tokens, width, dtype=dtype, seed=3) if shared else None
+    gate = numbers(tokens, 1, dtype=dtype, seed=4) if shared else None
+    sums, expected = (
+        module.combine(found, places, weights, other, gate) for module in (combine_kernel, combine_reference)
     )
-    tolerance = TOLERANCE[dtype]
-    torch.testing.assert_close(
-        combine_kernel.combine(*arguments), combine_reference.combine(*arguments), rtol=tolerance, atol=tolerance
-    )
+    torch.testing.assert_close(sums, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
 def test_lookup() -> None:

@@ -48,7 +48,7 @@ class LayerFormat:
 
     def __init__(self, config: NativeConfig, layer: int, precision: str) -> None:
         self._config = config
-        self._layer = layer
+        self.layer = layer
         self._precision = precision
         shapes = layer_shapes(config, layer)
         self.experts = {
@@ -57,7 +57,7 @@ class LayerFormat:
             if name.startswith(_EXPERTS)
         }
         self.linears = self._empty_linears(shapes)
-        self._vectors = {name: shape for name, shape in shapes.items() if _is_vector(name, shape)}
+        self.vectors = {name: shape for name, shape in shapes.items() if _is_vector(name, shape)}
         self._entries: dict[str, _Entry] = {}
         self.block_bytes = self._place()
 
@@ -75,7 +75,7 @@ class LayerFormat:
         end = 0
         matrices: dict[str, Linear | Experts] = {**self.linears, **self.experts}
         stored = {f"{name}/{part}": t for name, matrix in matrices.items() for part, t in matrix.tensors().items()}
-        vectors = {name: torch.empty(shape, device="meta") for name, shape in self._vectors.items()}
+        vectors = {name: torch.empty(shape, device="meta") for name, shape in self.vectors.items()}
         for name, tensor in {**stored, **vectors}.items():
             offset = -(-end // _ALIGNMENT) * _ALIGNMENT
             self._entries[name] = _Entry(offset, tensor.shape, tensor.dtype)
@@ -103,11 +103,11 @@ class LayerFormat:
                 made = make_linear(self._expert(source, name, expert, device), experts.one.precision, device)
                 for part, tensor in made.tensors().items():
                     views[f"{name}/{part}"][expert].copy_(tensor)
-        for name in self._vectors:
-            views[name].copy_(source.load(f"layers.{self._layer}.{name}", torch.float32).view(self._vectors[name]))
+        for name in self.vectors:
+            views[name].copy_(source.load(f"layers.{self.layer}.{name}", torch.float32).view(self.vectors[name]))
 
     def _weight(self, source: WeightSource, name: str, device: torch.device) -> torch.Tensor:
-        base = f"layers.{self._layer}.{name}"
+        base = f"layers.{self.layer}.{name}"
         dtype = activation_dtype(self._precision)
         if name.endswith(_FUSED):
             gate, up = (source.load(f"{base.replace(_FUSED, part)}.weight", dtype, device) for part in (_GATE, _UP))
@@ -116,7 +116,7 @@ class LayerFormat:
 
     def _expert(self, source: WeightSource, name: str, expert: int, device: torch.device) -> torch.Tensor:
         dtype = activation_dtype(self._precision)
-        return source.load_rows(f"layers.{self._layer}.{name}", [expert], dtype, device)[0]
+        return source.load_rows(f"layers.{self.layer}.{name}", [expert], dtype, device)[0]
 
     def parts(self, block: torch.Tensor) -> Parts:
         """The layer's weights over a filled ``block`` on the device that computes; shared, not copied."""
@@ -129,10 +129,19 @@ class LayerFormat:
             name: stacked.with_tensors({part: views[f"{name}/{part}"] for part in stacked.tensors()})
             for name, stacked in self.experts.items()
         }
-        vectors = {name: views[name] for name in self._vectors}
+        vectors = {name: views[name] for name in self.vectors}
         offset = self._config.norm_offset
         norms = {name: views[f"{name}.weight"] + offset for name in _NORMS if f"{name}.weight" in vectors}
         return Parts(linears, experts, vectors, norms)
+
+
+def expanded_bytes(config: NativeConfig, precision: str) -> int:
+    """Memory of the largest layer in the precision that it is multiplied in, where it is stored in another one."""
+    multiplied_in = precision.removeprefix("nvfp4-")
+    if multiplied_in == precision:
+        return 0
+    first = {kind: config.layer_kinds.index(kind) for kind in config.layer_kinds}
+    return max(LayerFormat(config, layer, multiplied_in).block_bytes for layer in first.values())
 
 
 def _is_vector(name: str, shape: tuple[int, ...]) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from thresher.engines.base import EngineOptions
 from thresher.engines.native.config import NativeConfig
+from thresher.engines.native.kernels.attention.joined import FEW_KEYS, KEYS_PER_QUERY
 from thresher.errors import EngineCapacityError, UsageError
 from thresher.models.facts import ModelFacts
 
@@ -29,6 +30,8 @@ _STATE_COPIES = 3
 _DELTA_TEMPORARY_BYTES = 1 << 29
 #: Tokens of the prefix for which memory is set aside in every layer.
 _PREFIX_TOKENS = 4096
+#: The residual stream of a pack stays on the card up to this share of its free memory, else it waits in host memory.
+RESIDUAL_SHARE = 0.25
 #: Part of the free memory that is left to everything else.
 _RESERVE_SHARE = 0.1
 #: A context below this could hold no document worth labelling.
@@ -68,7 +71,7 @@ def state_bytes(config: NativeConfig) -> int:
 
 def step_row_bytes(config: NativeConfig, value_bytes: int) -> int:
     """Activations of one token within a step, at the widest moment of a layer; an estimate from above."""
-    feed_forward = 3 * max(config.intermediate_size, *_moe_widths(config))
+    feed_forward = max(3 * config.intermediate_size, _moe_width(config))
     query_size = config.query_heads * config.head_dim
     mixer = [value_bytes * 3 * query_size + 4 * 3 * query_size]
     if config.delta is not None:
@@ -77,9 +80,19 @@ def step_row_bytes(config: NativeConfig, value_bytes: int) -> int:
     return 4 * value_bytes * config.hidden_size + max(value_bytes * feed_forward, *mixer)
 
 
-def _moe_widths(config: NativeConfig) -> tuple[int, int]:
+def _moe_width(config: NativeConfig) -> int:
+    """Values of a token's rows in its experts: gathered and gate with up, or gate with up, product and output."""
     moe = config.moe
-    return (0, 0) if moe is None else (moe.expert_size * moe.experts_per_token, moe.shared_expert_size)
+    if moe is None:
+        return 0
+    return moe.experts_per_token * (config.hidden_size + 3 * moe.expert_size) + 3 * moe.shared_expert_size
+
+
+def joined_keys_bytes(config: NativeConfig, value_bytes: int, step_rows: int) -> int:
+    """Copies of keys and values for one launch of attention (kernels/attention/joined.py), on a GPU."""
+    if "full" not in config.layer_kinds:
+        return 0
+    return max(FEW_KEYS, KEYS_PER_QUERY * step_rows) * 2 * config.kv_heads * config.head_dim * value_bytes
 
 
 def plan_sizes(
@@ -108,13 +121,14 @@ def plan_sizes(
         step_rows * step_row_bytes(config, value_bytes)
         + _STATE_COPIES * step_spans * states
         + (_DELTA_TEMPORARY_BYTES if states else 0)
+        + (joined_keys_bytes(config, value_bytes, step_rows) if on_gpu else 0)
         + _prefix_bytes(config, value_bytes, states)
     )
     fits = max(0, usable - fixed) // row_bytes(config, value_bytes, packs_in_flight)
     context = _context_tokens(facts, options.context_tokens, fits)
-    wished = _STREAMED_PACK_TOKENS if streams else _GPU_PACK_TOKENS if on_gpu else _CPU_PACK_TOKENS
-    if packs_in_flight > 1 and on_gpu and not streams:
-        wished = _PIPELINED_PACK_TOKENS
+    wished = _wished_pack_tokens(on_gpu=on_gpu, streams=streams, pipelined=packs_in_flight > 1)
+    if on_gpu:  # a smaller pack costs less than a residual stream that waits in host memory
+        wished = min(wished, int(RESIDUAL_SHARE * free_bytes) // (packs_in_flight * config.hidden_size * value_bytes))
     return Sizes(
         pack_rows=min(settings.get("pack_tokens", wished), max(fits, context)),
         pack_segments=_spans(usable, states),
@@ -122,6 +136,14 @@ def plan_sizes(
         step_spans=step_spans,
         largest_request_tokens=context,
     )
+
+
+def _wished_pack_tokens(*, on_gpu: bool, streams: bool, pipelined: bool) -> int:
+    if streams:
+        return _STREAMED_PACK_TOKENS
+    if not on_gpu:
+        return _CPU_PACK_TOKENS
+    return _PIPELINED_PACK_TOKENS if pipelined else _GPU_PACK_TOKENS
 
 
 def check_settings(settings: Mapping[str, int]) -> Mapping[str, int]:

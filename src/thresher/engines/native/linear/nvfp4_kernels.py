@@ -84,7 +84,7 @@ def _expand_row(  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _number(code):  # type: ignore[no-untyped-def]
+def _number(code):
     """The E2M1 number of a 4-bit code."""
     power = (code >> 1) & 3
     mantissa = code & 1

@@ -18,7 +18,7 @@ from thresher.engines.native.kernels.attention.pieces import KeysValues, Piece
 
 _KEPT = 64
 #: Keys may be copied up to so many for each query, or this many in all.
-_KEYS_PER_QUERY, _FEW_KEYS = 4, 8192
+KEYS_PER_QUERY, FEW_KEYS = 4, 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def _join(pieces: tuple[Piece, ...], device: torch.device) -> Joined | None:
     spans = [[*(w for w in whole if w.start <= piece.start and piece.stop <= w.stop), piece] for piece in own]
     counts = [sum(part.key_stop - part.key_start for part in span) for span in spans]
     queries = own[-1].stop
-    if sum(counts) > max(_FEW_KEYS, _KEYS_PER_QUERY * queries) or own[0].start:
+    if sum(counts) > max(FEW_KEYS, KEYS_PER_QUERY * queries) or own[0].start:
         return None
     lengths = [piece.stop - piece.start for piece in own]
     return Joined(

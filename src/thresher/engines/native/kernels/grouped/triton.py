@@ -11,7 +11,8 @@ import triton.language as tl
 from thresher.engines.native.kernels.grouped.contract import Groups
 from thresher.engines.native.kernels.rows import Rows
 
-_LARGE_SHARED_MEMORY = 160 << 10
+#: Compute capabilities of cards with more than 160 KB of shared memory: A100, Hopper, and Blackwell for servers.
+_LARGE_SHARED_MEMORY = frozenset({(8, 0), (9, 0), (10, 0), (10, 3)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class _Tiles:
     warps: int
 
 
-#: For cards with much shared memory (A100, Hopper), and for those of consumers, which have 100 KB.
+#: For cards with much shared memory, and for those of consumers, which have 100 KB.
 _LARGE = _Tiles(rows=128, columns=256, inner_bytes=128, stages=4, warps=8)
 _SMALL = _Tiles(rows=128, columns=128, inner_bytes=64, stages=4, warps=8)
 
@@ -62,8 +63,7 @@ def grouped_multiply(
 def _tiles(device: torch.device) -> _Tiles:
     if device.type != "cuda":
         return _Tiles(rows=16, columns=16, inner_bytes=64, stages=1, warps=4)
-    shared = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
-    return _LARGE if shared >= _LARGE_SHARED_MEMORY else _SMALL
+    return _LARGE if torch.cuda.get_device_capability(device) in _LARGE_SHARED_MEMORY else _SMALL
 
 
 @triton.jit

@@ -1,0 +1,131 @@
+"""The kernels of experts and of 4-bit weights on a GPU: first that they are right, then how long they take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from benchmarks.native.ceilings import median_seconds
+from benchmarks.native.checks import relative_error
+from thresher.engines.native.config import MoeConfig, NativeConfig
+from thresher.engines.native.kernels.combine import reference as combine_reference
+from thresher.engines.native.kernels.combine import triton as combine_triton
+from thresher.engines.native.kernels.grouped import Groups, library
+from thresher.engines.native.kernels.grouped import reference as grouped_reference
+from thresher.engines.native.kernels.grouped import triton as grouped_triton
+from thresher.engines.native.kernels.lookup import lookup
+from thresher.engines.native.kernels.rows import Rows
+from thresher.engines.native.linear import nvfp4, nvfp4_expand, nvfp4_kernels
+from thresher.engines.native.linear.rows import quantize_rows
+from thresher.engines.native.pinned import pinned_copy
+
+#: Rows of experts, none and few and many.
+_COUNTS = (0, 1, 17, 300, 0, 128, 129, 5)
+
+
+def check_moe_kernels(device: torch.device) -> dict[str, float]:
+    """Relative error of each kernel against plain torch; 0 means bit for bit."""
+    torch.manual_seed(0)
+    return _check_grouped(device) | _check_expanding(device) | _check_rest(device)
+
+
+def _check_grouped(device: torch.device) -> dict[str, float]:
+    groups = Groups(torch.tensor(_COUNTS, device=device).cumsum(0).int(), sum(_COUNTS))
+    x, weight = torch.randn(groups.rows, 512, device=device), torch.randn(len(_COUNTS), 384, 512, device=device)
+    values, factors = quantize_rows(x, 448.0, torch.float8_e4m3fn)
+    stored, columns = quantize_rows(weight.view(-1, 512), 448.0, torch.float8_e4m3fn)
+    cases: dict[str, tuple[Rows, torch.Tensor, torch.Tensor | None]] = {
+        "bf16": (Rows(x.bfloat16()), weight.bfloat16(), None),
+        "fp8": (Rows(values, factors), stored.view_as(weight), columns.view(len(_COUNTS), 1, -1)),
+    }
+    kernels: dict[str, Callable[..., torch.Tensor]] = {"Triton": grouped_triton.grouped_multiply}
+    if library.can_run(device):
+        kernels["library"] = library.grouped_multiply
+    errors = {}
+    for precision, case in cases.items():
+        expected = grouped_reference.grouped_multiply(*case, groups, torch.float32)
+        for name, kernel in kernels.items():
+            found = kernel(*case, groups, torch.bfloat16)
+            errors[f"kernel bf16 grouped {precision}, {name}"] = relative_error(found, expected)
+            alone = slice(1, 18)  # the third expert's rows with nothing else
+            few = Groups(torch.tensor([0, 0, 17, *[17] * 5], device=device).int(), 17)
+            rows = Rows(case[0].values[alone], None if case[0].factors is None else case[0].factors[alone])
+            errors[f"alone and with others, grouped {precision}, {name}"] = relative_error(
+                kernel(rows, case[1], case[2], few, torch.bfloat16), found[alone]
+            )
+    return errors
+
+
+def _check_expanding(device: torch.device) -> dict[str, float]:
+    x = torch.randn(999, 4096, device=device)
+    factors = x.abs().amax(dim=1, keepdim=True) / 2688
+    packed, blocks = nvfp4.quantize(x, factors)
+    stored = (packed, blocks, factors.flatten())
+    wide = nvfp4_kernels.expand(*stored, torch.bfloat16)
+    values, found = nvfp4_kernels.expand_fp8(*stored)
+    expected, divisors = nvfp4_expand.expand_fp8_reference(*stored)
+    exact = nvfp4_expand.expand_reference(*stored, torch.float32)
+    return {
+        "kernel exact expand bf16": relative_error(wide, nvfp4_expand.expand_reference(*stored, torch.bfloat16)),
+        "kernel exact expand fp8": relative_error(values, expected) + relative_error(found, divisors),
+        "kernel fp8 expand and the 4-bit weights": relative_error(values.float() * found[:, None], exact),
+    }
+
+
+def _check_rest(device: torch.device) -> dict[str, float]:
+    found = torch.randn(7770, 4096, device=device).bfloat16()
+    places = torch.randperm(7770, device=device).view(777, 10)
+    weights, gate = torch.rand(777, 10, device=device), torch.randn(777, 1, device=device).bfloat16()
+    shared = torch.randn(777, 4096, device=device).bfloat16()
+    arguments = (places, weights, shared, gate)
+    table, memory = pinned_copy(torch.randn(1000, 4096).bfloat16())
+    rows = torch.randint(0, 1000, (5000,))
+    looked_up = lookup(table, rows, device).cpu()
+    errors = {
+        "kernel bf16 combine": relative_error(
+            combine_triton.combine(found, *arguments), combine_reference.combine(found.float(), *arguments)
+        ),
+        "kernel exact lookup": relative_error(looked_up, table[rows]),
+    }
+    memory.close()
+    return errors
+
+
+def time_moe(config: NativeConfig, moe: MoeConfig, device: torch.device, tokens: int) -> dict[str, Any]:
+    """Milliseconds of each operation of one layer's experts over so many tokens, and rates of the products."""
+    rows, experts, hidden, size = tokens * moe.experts_per_token, moe.experts, config.hidden_size, moe.expert_size
+    chosen = torch.rand(tokens, experts, device=device)
+    times: dict[str, Any] = {"tokens": tokens}
+
+    def timed(name: str, run: Callable[[], Any], flops: float = 0.0) -> None:
+        seconds = median_seconds(run, device)
+        times[name] = {"ms": seconds * 1e3} | ({"tflops": flops / seconds / 1e12} if flops else {})
+
+    timed("router: softmax and best experts", lambda: chosen.softmax(-1).topk(moe.experts_per_token, dim=-1))
+    picked = chosen.topk(moe.experts_per_token, dim=-1).indices.flatten()
+    timed("router: sort", lambda: picked.sort(stable=True))
+    ends = torch.bincount(picked, minlength=experts).cumsum(0).int()
+    groups = Groups(ends, rows)
+    for name, out, inner in (("gate and up", 2 * size, hidden), ("down", hidden, size)):
+        packed = torch.randint(0, 256, (experts * out, inner // 2), dtype=torch.uint8, device=device)
+        blocks = torch.randint(0x10, 0x50, (experts * out, inner // 16), dtype=torch.uint8, device=device)
+        stored = (packed, blocks.view(torch.float8_e4m3fn), torch.full((experts * out,), 0.1 / inner**0.5, device=device))
+        timed(f"{name}: 4 bits to fp8", lambda stored=stored: nvfp4_kernels.expand_fp8(*stored))
+        values, factors = nvfp4_expand.expand_fp8(*stored)
+        x = torch.randn(rows, inner, device=device).bfloat16()
+        flops = 2.0 * rows * out * inner
+        fp8 = Rows(*quantize_rows(x, 448.0, torch.float8_e4m3fn))
+        case = (fp8, values.view(experts, out, inner), factors.view(experts, 1, out), groups, torch.bfloat16)
+        timed(f"{name}: fp8, Triton", lambda case=case: grouped_triton.grouped_multiply(*case), flops)
+        if library.can_run(device):
+            timed(f"{name}: fp8, library", lambda case=case: library.grouped_multiply(*case), flops)
+        del values, factors, case, fp8
+        wide = nvfp4_expand.expand(*stored, torch.bfloat16).view(experts, out, inner)
+        case = (Rows(x), wide, None, groups, torch.bfloat16)
+        timed(f"{name}: bf16, Triton", lambda case=case: grouped_triton.grouped_multiply(*case), flops)
+        if library.can_run(device):
+            timed(f"{name}: bf16, library", lambda case=case: library.grouped_multiply(*case), flops)
+        del case, wide, stored, x
+    return times
