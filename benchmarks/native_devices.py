@@ -1,6 +1,6 @@
 """The native engine on one GPU and on all of them, in the same run: speed, answers, and what passing a pack on costs.
 
-    python -m benchmarks.native_devices --model 27B --precision fp8
+python -m benchmarks.native_devices --model 27B --precision fp8
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -138,16 +139,18 @@ def run_model(report: dict[str, Any], device: torch.device, arguments: argparse.
         limit = int(card * GIB) or None
         with card_of(limit, device), host_of(_bytes(arguments.host)):
             start = time.perf_counter()
-            settings = {"pack_tokens": max(arguments.packs)} if arguments.packs else {}
-            settings |= {"step_tokens": arguments.step} if arguments.step else {}
+            settings = {"step_tokens": arguments.step} if arguments.step else {}
             with _opened(
                 arguments.model, source, arguments.precision, device, settings, weights=_bytes(weights)
             ) as engine:
                 opened = {"card_gib": card, "weights_gib": weights, "opening_seconds": time.perf_counter() - start}
-                print(f"card {card or 'whole'}: open after {opened['opening_seconds']:.0f} s, {engine.info.notices}", flush=True)
+                print(
+                    f"card {card or 'whole'}: open after {opened['opening_seconds']:.0f} s, {engine.info.notices}",
+                    flush=True,
+                )
                 _read(engine, requests[arguments.warm_up])
-                for pack in arguments.packs or [engine._sizes.pack_rows]:
-                    _resize(engine, pack)
+                for pack, step in arguments.packs or [(engine._sizes.pack_rows, None)]:
+                    _resize(engine, pack, step or engine._sizes.step_rows)
                     for _ in range(arguments.repeats):
                         case, found = _measure(engine, requests[arguments.documents], device)
                         expected = found if expected is None else expected
@@ -158,17 +161,21 @@ def run_model(report: dict[str, Any], device: torch.device, arguments: argparse.
                         _save(report, arguments.out, f"{arguments.model}_{arguments.precision}")
                 if arguments.profile:
                     profiled = requests[arguments.documents][: arguments.profile]
-                    report["profile"] = profile_pass(lambda: _read(engine, profiled))
+                    report["profile"] = profile_pass(partial(_read, engine, profiled))
                     print(json.dumps(report["profile"]["components"], indent=1), flush=True)
                     _save(report, arguments.out, f"{arguments.model}_{arguments.precision}")
 
 
-def _resize(engine: NativeEngine, pack_rows: int) -> None:
+def _resize(engine: NativeEngine, pack_rows: int, step_rows: int) -> None:
     """Other packs for an engine that stays open: opening one again would take a minute."""
-    engine._sizes = replace(engine._sizes, pack_rows=pack_rows)
+    engine._sizes = replace(engine._sizes, pack_rows=pack_rows, step_rows=step_rows)
+    if engine._reader is not None:
+        engine._reader._sizes = engine._sizes
 
 
-def _measure(engine: NativeEngine, requests: list[Request], device: torch.device) -> tuple[dict[str, Any], torch.Tensor]:
+def _measure(
+    engine: NativeEngine, requests: list[Request], device: torch.device
+) -> tuple[dict[str, Any], torch.Tensor]:
     torch.cuda.reset_peak_memory_stats(device)
     start = time.perf_counter()
     found = _read(engine, requests)
@@ -211,7 +218,8 @@ def _compared(found: torch.Tensor, expected: torch.Tensor) -> dict[str, Any]:
 def _line(case: dict[str, Any], arguments: argparse.Namespace) -> str:
     return (
         f"{arguments.model} {arguments.precision} card {case['card_gib'] or 'whole'} GiB, weights "
-        f"{case['weights_gib'] or 'all'} GiB, packs of {case['pack_tokens']:,}: {case['tokens_per_second']:,.0f} tok/s, "
+        f"{case['weights_gib'] or 'all'} GiB, packs of {case['pack_tokens']:,}, steps {case['step_tokens']:,}: "
+        f"{case['tokens_per_second']:,.0f} tok/s, "
         f"peak {case['peak_reserved_bytes'] / GIB:.2f} GiB ({case['peak_allocated_bytes'] / GIB:.2f} in use), "
         f"{case['labels_unlike_first']} labels differ (by {case['largest_difference_to_first']:.1e})"
     )
@@ -242,6 +250,11 @@ def _versions() -> dict[str, str | None]:
     return found
 
 
+def _pack(given: str) -> tuple[int, int | None]:
+    pack, _, step = given.partition(":")
+    return int(pack), int(step) if step else None
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", choices=["checks", *SHAPES])
@@ -249,7 +262,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--card", type=float, nargs="+", default=[0.0], help="GiB of the card; 0 is all of it")
     parser.add_argument("--weights", type=float, default=0.0, help="GiB for weights, else what the card leaves")
     parser.add_argument("--host", type=float, help="GiB of host memory to count on")
-    parser.add_argument("--packs", type=int, nargs="+", default=[])
+    parser.add_argument("--packs", type=_pack, nargs="+", default=[], help="tokens, or tokens:tokens of a step")
     parser.add_argument("--step", type=int)
     parser.add_argument("--documents", type=int, default=64)
     parser.add_argument("--warm-up", type=int, default=6)

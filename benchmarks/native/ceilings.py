@@ -83,9 +83,7 @@ def matmul_shapes(config: NativeConfig, precision: str) -> Counter[Shape]:
             continue
         for experts in form.experts.values():
             one = experts.one
-            shapes[
-                one.out_features, one.in_features, one.precision, experts.count, config.moe.experts_per_token
-            ] += 1
+            shapes[one.out_features, one.in_features, one.precision, experts.count, config.moe.experts_per_token] += 1
     return shapes
 
 
@@ -156,7 +154,9 @@ def time_experts(shape: Shape, rows: torch.Tensor, device: torch.device) -> floa
     empty = Experts.empty(experts, out_features, in_features, precision)
     stored = cast(StoredLinear, empty.one).random(experts * out_features, in_features, device)
     tensors = {
-        name: stored[name].view(tensor.shape) if stored[name].numel() == tensor.numel() else stored[name].expand(tensor.shape)
+        name: stored[name].view(tensor.shape)
+        if stored[name].numel() == tensor.numel()
+        else stored[name].expand(tensor.shape)
         for name, tensor in empty.tensors().items()
     }
     prepared = empty.with_tensors(tensors).prepared()

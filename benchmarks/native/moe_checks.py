@@ -12,7 +12,7 @@ from benchmarks.native.checks import relative_error
 from thresher.engines.native.config import MoeConfig, NativeConfig
 from thresher.engines.native.kernels.combine import reference as combine_reference
 from thresher.engines.native.kernels.combine import triton as combine_triton
-from thresher.engines.native.kernels.grouped import Groups, library
+from thresher.engines.native.kernels.grouped import Groups
 from thresher.engines.native.kernels.grouped import reference as grouped_reference
 from thresher.engines.native.kernels.grouped import triton as grouped_triton
 from thresher.engines.native.kernels.lookup import lookup
@@ -21,8 +21,20 @@ from thresher.engines.native.linear import nvfp4, nvfp4_expand, nvfp4_kernels
 from thresher.engines.native.linear.rows import quantize_rows
 from thresher.engines.native.pinned import pinned_copy
 
+_HOPPER = (9, 0)
 #: Rows of experts, none and few and many.
 _COUNTS = (0, 1, 17, 300, 0, 128, 129, 5)
+
+
+def multiply_by_torch(
+    x: Rows, weight: torch.Tensor, factors: torch.Tensor | None, groups: Groups, dtype: torch.dtype
+) -> torch.Tensor:
+    """The grouped products that torch brings for Hopper, to hold ours against."""
+    turned = weight.transpose(1, 2)
+    if x.factors is None or factors is None:
+        return torch._grouped_mm(x.values, turned, offs=groups.ends).to(dtype)
+    scales = (x.factors.view(-1), factors.view(len(weight), -1))
+    return torch._scaled_grouped_mm(x.values, turned, *scales, offs=groups.ends, out_dtype=dtype, use_fast_accum=True)
 
 
 def check_moe_kernels(device: torch.device) -> dict[str, float]:
@@ -41,8 +53,8 @@ def _check_grouped(device: torch.device) -> dict[str, float]:
         "fp8": (Rows(values, factors), stored.view_as(weight), columns.view(len(_COUNTS), 1, -1)),
     }
     kernels: dict[str, Callable[..., torch.Tensor]] = {"Triton": grouped_triton.grouped_multiply}
-    if library.can_run(device):
-        kernels["library"] = library.grouped_multiply
+    if torch.cuda.get_device_capability(device) == _HOPPER:
+        kernels["torch"] = multiply_by_torch
     errors = {}
     for precision, case in cases.items():
         expected = grouped_reference.grouped_multiply(*case, groups, torch.float32)
@@ -64,7 +76,7 @@ def _check_expanding(device: torch.device) -> dict[str, float]:
     packed, blocks = nvfp4.quantize(x, factors)
     stored = (packed, blocks, factors.flatten())
     wide = nvfp4_kernels.expand(*stored, torch.bfloat16)
-    values, found = nvfp4_kernels.expand_fp8(*stored)
+    values, found = nvfp4_expand.expand_fp8(*stored)
     expected, divisors = nvfp4_expand.expand_fp8_reference(*stored)
     exact = nvfp4_expand.expand_reference(*stored, torch.float32)
     return {
@@ -111,21 +123,25 @@ def time_moe(config: NativeConfig, moe: MoeConfig, device: torch.device, tokens:
     for name, out, inner in (("gate and up", 2 * size, hidden), ("down", hidden, size)):
         packed = torch.randint(0, 256, (experts * out, inner // 2), dtype=torch.uint8, device=device)
         blocks = torch.randint(0x10, 0x50, (experts * out, inner // 16), dtype=torch.uint8, device=device)
-        stored = (packed, blocks.view(torch.float8_e4m3fn), torch.full((experts * out,), 0.1 / inner**0.5, device=device))
-        timed(f"{name}: 4 bits to fp8", lambda stored=stored: nvfp4_kernels.expand_fp8(*stored))
+        stored = (
+            packed,
+            blocks.view(torch.float8_e4m3fn),
+            torch.full((experts * out,), 0.1 / inner**0.5, device=device),
+        )
+        timed(f"{name}: 4 bits to fp8", lambda stored=stored: nvfp4_expand.expand_fp8(*stored))
         values, factors = nvfp4_expand.expand_fp8(*stored)
         x = torch.randn(rows, inner, device=device).bfloat16()
         flops = 2.0 * rows * out * inner
         fp8 = Rows(*quantize_rows(x, 448.0, torch.float8_e4m3fn))
         case = (fp8, values.view(experts, out, inner), factors.view(experts, 1, out), groups, torch.bfloat16)
         timed(f"{name}: fp8, Triton", lambda case=case: grouped_triton.grouped_multiply(*case), flops)
-        if library.can_run(device):
-            timed(f"{name}: fp8, library", lambda case=case: library.grouped_multiply(*case), flops)
+        if torch.cuda.get_device_capability(device) == _HOPPER:
+            timed(f"{name}: fp8, torch", lambda case=case: multiply_by_torch(*case), flops)
         del values, factors, case, fp8
         wide = nvfp4_expand.expand(*stored, torch.bfloat16).view(experts, out, inner)
         case = (Rows(x), wide, None, groups, torch.bfloat16)
         timed(f"{name}: bf16, Triton", lambda case=case: grouped_triton.grouped_multiply(*case), flops)
-        if library.can_run(device):
-            timed(f"{name}: bf16, library", lambda case=case: library.grouped_multiply(*case), flops)
+        if torch.cuda.get_device_capability(device) == _HOPPER:
+            timed(f"{name}: bf16, torch", lambda case=case: multiply_by_torch(*case), flops)
         del case, wide, stored, x
     return times

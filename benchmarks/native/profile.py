@@ -16,6 +16,9 @@ _COMPONENTS: tuple[tuple[str, str], ...] = (
     ("DeltaNet rule", r"chunk_|gated_delta|solve_tril|recompute_w_u|cumsum|kkt|delta_rule"),
     ("convolution", r"^_conv\b|causal_conv"),
     ("norms, gates and rounding", r"^_(add_norm|swiglu|gated_norm|sigmoid_gate|norm_rotate|quantize)"),
+    ("experts' multiplies", r"^_multiply"),
+    ("4 bits to 8 or 16", r"^_expand"),
+    ("routing", r"topk|sort|softmax|scan|gather|scatter|index|^_combine"),
     ("matrix multiplies", r"gemm|nvjet|cutlass|xmma|sm90_|splitKreduce|cublas"),
     ("copies", r"memcpy|memset|copy"),
 )

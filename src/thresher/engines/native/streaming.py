@@ -127,11 +127,18 @@ class LayerStore:
         self._layers = range(source.config.layer_count) if layers is None else layers
         self._formats = {layer: LayerFormat(source.config, layer, precision) for layer in self._layers}
         self._resident = {layer: self._layer(layer, self._load(layer, device)) for layer in sorted(resident)}
+        self._on_host: dict[int, torch.Tensor] = {}
         streamed = [layer for layer in self._layers if layer not in resident]
         self._pinned: list[PinnedMemory] = []
-        self._on_host = {layer: self._load_on_host(layer) for layer in streamed} if keep_on_host else {}
+        self._streamer: Streamer | None = None
+        try:
+            self._on_host = {layer: self._load_on_host(layer) for layer in streamed} if keep_on_host else {}
+        except BaseException:
+            self.close()
+            raise
         slot_bytes = max(form.block_bytes for form in self._formats.values())
-        self._streamer = Streamer(streamed, self._fetch, slot_bytes, device) if streamed else None
+        if streamed:
+            self._streamer = Streamer(streamed, self._fetch, slot_bytes, device)
 
     def visit(self) -> Iterator[tuple[int, Layer]]:
         """Every layer in order, with its number; one that is streamed is valid until the next one is asked for."""

@@ -40,7 +40,7 @@ class Table:
         self._dtype = dtype
         self._kept = None if kept_on is None else source.load(name, dtype, kept_on).to(kept_on)
         self._pinned: PinnedMemory | None = None
-        if self._kept is not None and self._kept.device.type == "cpu" and read_by is not None and read_by.type == "cuda":
+        if self._kept is not None and (self._kept.device.type, read_by and read_by.type) == ("cpu", "cuda"):
             self._kept, self._pinned = pinned_copy(self._kept)
         self.rows_count = source.shape(name)[0]
 

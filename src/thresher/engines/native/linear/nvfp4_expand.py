@@ -12,10 +12,8 @@ import torch
 
 from thresher.engines.native.linear.nvfp4 import dequantize
 
-#: E4M3's largest number is 1.75 times this power of two.
-_LARGEST_POWER = 8
-_LARGEST_MANTISSA = 0x600000  # of 1.75 in float32
-_LEAST = 2.0**-9  # smaller rows are zero
+#: What numbers times block factors, at most 6 * 448, are divided by to be E4M3's, at most 448.
+_DIVISOR = 8.0
 
 
 def expand(packed: torch.Tensor, blocks: torch.Tensor, factors: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -34,18 +32,16 @@ def expand_reference(
     return dequantize(packed, blocks, factors[:, None]).to(dtype)
 
 
-def expand_fp8(
-    packed: torch.Tensor, blocks: torch.Tensor, factors: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def expand_fp8(packed: torch.Tensor, blocks: torch.Tensor, factors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """E4M3 values [R, n] and the factor of each row, float32 [R].
 
-    A row is divided by a power of two, so that only a product of number and block factor is rounded which has more
-    than four significant bits: 1.5, 3 or 6 times a factor that is no power of two.
+    All are divided by the same power of two, so that only a product of number and block factor is rounded which has
+    more than E4M3's four significant bits: 1.5, 3 or 6 times a factor that has more than two or three.
     """
     if _uses_kernels(packed.device, (8, 9)):
         from thresher.engines.native.linear import nvfp4_kernels
 
-        return nvfp4_kernels.expand_fp8(packed, blocks, factors)
+        return nvfp4_kernels.expand_fp8(packed, blocks, _DIVISOR), factors * _DIVISOR
     return expand_fp8_reference(packed, blocks, factors)
 
 
@@ -53,11 +49,8 @@ def expand_fp8_reference(
     packed: torch.Tensor, blocks: torch.Tensor, factors: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """:func:`expand_fp8` in plain arithmetic."""
-    values = dequantize(packed, blocks, torch.ones(1, 1, device=packed.device))
-    bits = values.abs().amax(dim=1).clamp_(min=_LEAST).view(torch.int32)
-    powers = (bits >> 23) - 127 - _LARGEST_POWER + ((bits & 0x7FFFFF) > _LARGEST_MANTISSA).int()
-    divisors = ((powers + 127) << 23).view(torch.float32)
-    return (values / divisors[:, None]).to(torch.float8_e4m3fn), divisors * factors
+    values = dequantize(packed, blocks, torch.full((1, 1), 1 / _DIVISOR, device=packed.device))
+    return values.to(torch.float8_e4m3fn), factors * _DIVISOR
 
 
 def _uses_kernels(device: torch.device, capability: tuple[int, int]) -> bool:

@@ -9,7 +9,6 @@ import torch
 
 from thresher.engines.native.linear.base import Activation
 
-
 #: Storage by name.
 Tensors = Mapping[str, torch.Tensor]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from thresher.engines.native.kernels.grouped.contract import Groups
+from thresher.engines.native.kernels.grouped.groups import Groups
 from thresher.engines.native.kernels.rows import Rows
 
 

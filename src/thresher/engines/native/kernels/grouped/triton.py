@@ -8,7 +8,7 @@ import torch
 import triton
 import triton.language as tl
 
-from thresher.engines.native.kernels.grouped.contract import Groups
+from thresher.engines.native.kernels.grouped.groups import Groups
 from thresher.engines.native.kernels.rows import Rows
 
 #: Compute capabilities of cards with more than 160 KB of shared memory: A100, Hopper, and Blackwell for servers.

@@ -1,14 +1,11 @@
-"""The contract of grouped products."""
+"""Rows in groups, as grouped products take them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import torch
-
-from thresher.engines.native.kernels.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -36,12 +33,3 @@ class Groups:
         known = of_tile.clamp(max=groups - 1)
         before = torch.where(known > 0, tile_ends[known - 1], 0)
         return of_tile.int(), (starts[known] + (numbers - before) * size).int()
-
-
-class GroupedKernel(Protocol):
-    """Multiplies groups of rows."""
-
-    def __call__(
-        self, x: Rows, weight: torch.Tensor, factors: torch.Tensor | None, groups: Groups, dtype: torch.dtype
-    ) -> torch.Tensor:
-        """See :func:`thresher.engines.native.kernels.grouped.grouped_multiply`. No result depends on other rows."""
