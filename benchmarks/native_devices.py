@@ -41,7 +41,7 @@ def main() -> None:
     prefix_tokens, lengths = read_lengths("seed-320")
     requests, warm_up = (
         make_requests(prefix_tokens, spread(lengths, count), config.vocabulary_size, seed=7)
-        for count in (arguments.documents, 12)
+        for count in (arguments.documents, 32)
     )
     report["cases"] = []
     expected = None

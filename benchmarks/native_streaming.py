@@ -69,14 +69,7 @@ def run_checks(report: dict[str, Any], device: torch.device, out: Path) -> None:
         report["errors"][case] = _streamed_error(name, precision, layers, device)
         print(f"  {report['errors'][case]:.2e}  {case}", flush=True)
         _save(report, out, "checks")
-    limits = {"kernel exact": 0.0, "alone and with others": 0.0, "streamed and resident": 0.0, **checks.LIMITS}
-    wrong = [
-        f"{name}: {error:.3g}"
-        for name, error in report["errors"].items()
-        if not error <= next(limit for key, limit in limits.items() if name.startswith(key))
-    ]
-    if wrong:
-        raise SystemExit("wrong results:\n  " + "\n  ".join(wrong))
+    _refuse_wrong(report["errors"])
     report["experts"] = [
         time_moe(SHAPES["397B-A17B"], SHAPES["397B-A17B"].moe, device, tokens)  # type: ignore[arg-type]
         for tokens in (16_384, 32_768)
@@ -87,6 +80,17 @@ def run_checks(report: dict[str, Any], device: torch.device, out: Path) -> None:
     report["copy_bytes_per_second"] = copy_rate(device)
     print(f"  pinned memory to the card: {report['copy_bytes_per_second'] / 1e9:.1f} GB/s", flush=True)
     _save(report, out, "checks")
+
+
+def _refuse_wrong(errors: dict[str, float]) -> None:
+    limits = {"kernel exact": 0.0, "alone and with others": 0.0, "streamed and resident": 0.0, **checks.LIMITS}
+    wrong = [
+        f"{name}: {error:.3g}"
+        for name, error in errors.items()
+        if not error <= next(limit for key, limit in limits.items() if name.startswith(key))
+    ]
+    if wrong:
+        raise SystemExit("wrong results:\n  " + "\n  ".join(wrong))
 
 
 def _streamed_error(name: str, precision: str, kept: int, device: torch.device) -> float:
@@ -127,6 +131,10 @@ def run_model(report: dict[str, Any], device: torch.device, arguments: argparse.
     config = SHAPES[arguments.model]
     source = RandomSource(config, device)
     prefix_tokens, lengths = read_lengths("seed-320")
+    if config.moe is not None:
+        report["errors"] = check_moe_kernels(device)
+        print(json.dumps(report["errors"], indent=1), flush=True)
+        _refuse_wrong(report["errors"])
     report["copy_bytes_per_second"] = copy_rate(device)
     report["cases"] = []
     requests = {

@@ -17,9 +17,13 @@ logger = logging.getLogger(__name__)
 
 #: Engine-specific settings a profile may hold, with their least and largest values.
 SETTINGS: Mapping[str, tuple[int, int]] = {"pack_tokens": (256, 1 << 20), "step_tokens": (64, 1 << 17)}
-_CPU_STEP_TOKENS, _GPU_STEP_TOKENS, _LARGE_GPU_STEP_TOKENS = 1024, 8192, 16_384
-#: The activations of a large step may take this share of the memory that the weights leave.
-_LARGE_STEP_SHARE = 1 / 8
+_CPU_STEP_TOKENS, _GPU_STEP_TOKENS = 1024, 8192
+#: Larger steps keep a GPU busier, and may take so much of the memory that the weights leave. Measured on an H200: 2%
+#: from 8,192 to 16,384 tokens of a dense model; 13% from 16,384 to 32,768 with 512 experts, which get few rows each.
+_LARGE_STEPS: Mapping[bool, tuple[tuple[int, float], ...]] = {
+    False: ((16_384, 1 / 8),),
+    True: ((32_768, 1 / 2), (16_384, 1 / 2)),  # of a mixture of experts
+}
 _CPU_PACK_TOKENS, _GPU_PACK_TOKENS, _STREAMED_PACK_TOKENS = 8192, 65_536, 262_144
 #: States of DeltaNet that a pack's open segments may take, as a share of the free memory.
 _STATE_SHARE = 1 / 8
@@ -115,7 +119,7 @@ def plan_sizes(
     settings = check_settings(options.settings)
     states = state_bytes(config)
     usable = int(free_bytes * (1 - _RESERVE_SHARE))
-    step_rows = settings.get("step_tokens") or _step_tokens(step_row_bytes(config, value_bytes), usable, on_gpu=on_gpu)
+    step_rows = settings.get("step_tokens") or _step_tokens(config, value_bytes, usable, on_gpu=on_gpu)
     step_spans = _spans(usable, _STATE_COPIES * states)
     fixed = (
         step_rows * step_row_bytes(config, value_bytes)
@@ -159,12 +163,12 @@ def check_settings(settings: Mapping[str, int]) -> Mapping[str, int]:
     return settings
 
 
-def _step_tokens(bytes_each: int, usable_bytes: int, *, on_gpu: bool) -> int:
-    """Larger steps keep a large GPU busier: measured, 2% from 8,192 to 16,384 tokens (benchmarks/native_prefill.py)."""
+def _step_tokens(config: NativeConfig, value_bytes: int, usable_bytes: int, *, on_gpu: bool) -> int:
     if not on_gpu:
         return _CPU_STEP_TOKENS
-    large = _LARGE_GPU_STEP_TOKENS * bytes_each <= _LARGE_STEP_SHARE * usable_bytes
-    return _LARGE_GPU_STEP_TOKENS if large else _GPU_STEP_TOKENS
+    bytes_each = step_row_bytes(config, value_bytes)
+    larger = _LARGE_STEPS[config.moe is not None]
+    return next((tokens for tokens, share in larger if tokens * bytes_each <= share * usable_bytes), _GPU_STEP_TOKENS)
 
 
 def _spans(usable_bytes: int, bytes_each: int) -> int:
