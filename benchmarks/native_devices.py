@@ -39,15 +39,12 @@ def main() -> None:
     print(json.dumps(report["handover"], indent=1), flush=True)
     source = RandomSource(config, devices[0])
     prefix_tokens, lengths = read_lengths("seed-320")
-    requests, warm_up = (
-        make_requests(prefix_tokens, spread(lengths, count), config.vocabulary_size, seed=7)
-        for count in (arguments.documents, 32)
-    )
+    requests = make_requests(prefix_tokens, spread(lengths, arguments.documents), config.vocabulary_size, seed=7)
     report["cases"] = []
     expected = None
     for used in (devices[:1], devices):
         with _opened(arguments.model, source, arguments.precision, used, {}) as engine:
-            _read(engine, warm_up)
+            _read(engine, requests[:32])
             for _ in range(arguments.repeats):
                 case, found = _measure(engine, requests, devices[0])
                 expected = found if expected is None else expected

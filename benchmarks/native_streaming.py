@@ -137,10 +137,7 @@ def run_model(report: dict[str, Any], device: torch.device, arguments: argparse.
         _refuse_wrong(report["errors"])
     report["copy_bytes_per_second"] = copy_rate(device)
     report["cases"] = []
-    requests = {
-        count: make_requests(prefix_tokens, spread(lengths, count), config.vocabulary_size, seed=7)
-        for count in {arguments.documents, arguments.warm_up}
-    }
+    requests = make_requests(prefix_tokens, spread(lengths, arguments.documents), config.vocabulary_size, seed=7)
     expected: torch.Tensor | None = None
     for card in arguments.card:
         weights = arguments.weights or (max(1.5, card - _LEFT) if card else 0)
@@ -156,11 +153,11 @@ def run_model(report: dict[str, Any], device: torch.device, arguments: argparse.
                     f"card {card or 'whole'}: open after {opened['opening_seconds']:.0f} s, {engine.info.notices}",
                     flush=True,
                 )
-                _read(engine, requests[arguments.warm_up])
+                _read(engine, requests[: arguments.warm_up])  # the prefix too, which is read once for a whole job
                 for pack, step in arguments.packs or [(engine._sizes.pack_rows, None)]:
                     _resize(engine, pack, step or engine._sizes.step_rows)
                     for _ in range(arguments.repeats):
-                        case, found = _measure(engine, requests[arguments.documents], device)
+                        case, found = _measure(engine, requests, device)
                         expected = found if expected is None else expected
                         case |= opened | {"pack_tokens": pack, "step_tokens": engine._sizes.step_rows}
                         case |= _compared(found, expected)
@@ -168,7 +165,7 @@ def run_model(report: dict[str, Any], device: torch.device, arguments: argparse.
                         print(_line(case, arguments), flush=True)
                         _save(report, arguments.out, f"{arguments.model}_{arguments.precision}")
                 if arguments.profile:
-                    profiled = requests[arguments.documents][: arguments.profile]
+                    profiled = requests[: arguments.profile]
                     report["profile"] = profile_pass(partial(_read, engine, profiled))
                     print(json.dumps(report["profile"]["components"], indent=1), flush=True)
                     _save(report, arguments.out, f"{arguments.model}_{arguments.precision}")
@@ -273,7 +270,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--packs", type=_pack, nargs="+", default=[], help="tokens, or tokens:tokens of a step")
     parser.add_argument("--step", type=int)
     parser.add_argument("--documents", type=int, default=64)
-    parser.add_argument("--warm-up", type=int, default=6)
+    parser.add_argument("--warm-up", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--profile", type=int, default=0, help="documents to read under the profiler at the end")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))

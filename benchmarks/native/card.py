@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest.mock import patch
 
 import torch
 
@@ -20,8 +21,7 @@ def card_of(limit_bytes: int | None, device: torch.device) -> Iterator[None]:
     if limit_bytes is None:
         yield
         return
-    real = torch.cuda.mem_get_info
-    free, total = real(device)
+    free, total = torch.cuda.mem_get_info(device)
     context = total - free - torch.cuda.memory_reserved(device)
     allowed = limit_bytes - context
 
@@ -29,11 +29,10 @@ def card_of(limit_bytes: int | None, device: torch.device) -> Iterator[None]:
         return allowed - torch.cuda.memory_reserved(device), limit_bytes
 
     torch.cuda.set_per_process_memory_fraction(allowed / total, device)
-    torch.cuda.mem_get_info = limited  # type: ignore[assignment]
     try:
-        yield
+        with patch.object(torch.cuda, "mem_get_info", limited):
+            yield
     finally:
-        torch.cuda.mem_get_info = real
         torch.cuda.set_per_process_memory_fraction(1.0, device)
 
 
@@ -46,13 +45,11 @@ def used_bytes(device: torch.device) -> int:
 @contextmanager
 def host_of(available: int | None) -> Iterator[None]:
     """Within it, that much host memory counts as free: a machine whose memory grows with use shows too little."""
-    real = placement.available_bytes
-    if available is not None:
-        placement.available_bytes = lambda: available  # type: ignore[attr-defined]
-    try:
+    if available is None:
         yield
-    finally:
-        placement.available_bytes = real  # type: ignore[attr-defined]
+        return
+    with patch.object(placement, "available_bytes", lambda: available):
+        yield
 
 
 def copy_rate(device: torch.device, size: int = GIB) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
+from unittest.mock import patch
 
 import torch
 
@@ -16,12 +17,8 @@ from thresher.engines.native.weights import WeightSource
 @contextmanager
 def random_layers() -> Iterator[None]:
     """Within it, layers are not loaded but drawn on the device that computes; the same numbers each time."""
-    real = LayerFormat.fill
-    LayerFormat.fill = _fill  # type: ignore[method-assign]
-    try:
+    with patch.object(LayerFormat, "fill", _fill):
         yield
-    finally:
-        LayerFormat.fill = real  # type: ignore[method-assign]
 
 
 def _fill(form: LayerFormat, block: torch.Tensor, source: WeightSource, device: torch.device) -> None:

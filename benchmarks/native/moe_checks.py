@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -52,9 +53,7 @@ def _check_grouped(device: torch.device) -> dict[str, float]:
         "bf16": (Rows(x.bfloat16()), weight.bfloat16(), None),
         "fp8": (Rows(values, factors), stored.view_as(weight), columns.view(len(_COUNTS), 1, -1)),
     }
-    kernels: dict[str, Callable[..., torch.Tensor]] = {"Triton": grouped_triton.grouped_multiply}
-    if torch.cuda.get_device_capability(device) == _HOPPER:
-        kernels["torch"] = multiply_by_torch
+    kernels = _kernels(device)
     errors = {}
     for precision, case in cases.items():
         expected = grouped_reference.grouped_multiply(*case, groups, torch.float32)
@@ -107,41 +106,54 @@ def _check_rest(device: torch.device) -> dict[str, float]:
 
 def time_moe(config: NativeConfig, moe: MoeConfig, device: torch.device, tokens: int) -> dict[str, Any]:
     """Milliseconds of each operation of one layer's experts over so many tokens, and rates of the products."""
-    rows, experts, hidden, size = tokens * moe.experts_per_token, moe.experts, config.hidden_size, moe.expert_size
-    chosen = torch.rand(tokens, experts, device=device)
-    times: dict[str, Any] = {"tokens": tokens}
-
-    def timed(name: str, run: Callable[[], Any], flops: float = 0.0) -> None:
-        seconds = median_seconds(run, device)
-        times[name] = {"ms": seconds * 1e3} | ({"tflops": flops / seconds / 1e12} if flops else {})
-
-    timed("router: softmax and best experts", lambda: chosen.softmax(-1).topk(moe.experts_per_token, dim=-1))
-    picked = chosen.topk(moe.experts_per_token, dim=-1).indices.flatten()
-    timed("router: sort", lambda: picked.sort(stable=True))
-    ends = torch.bincount(picked, minlength=experts).cumsum(0).int()
-    groups = Groups(ends, rows)
-    for name, out, inner in (("gate and up", 2 * size, hidden), ("down", hidden, size)):
-        packed = torch.randint(0, 256, (experts * out, inner // 2), dtype=torch.uint8, device=device)
-        blocks = torch.randint(0x10, 0x50, (experts * out, inner // 16), dtype=torch.uint8, device=device)
-        stored = (
-            packed,
-            blocks.view(torch.float8_e4m3fn),
-            torch.full((experts * out,), 0.1 / inner**0.5, device=device),
-        )
-        timed(f"{name}: 4 bits to fp8", lambda stored=stored: nvfp4_expand.expand_fp8(*stored))
-        values, factors = nvfp4_expand.expand_fp8(*stored)
-        x = torch.randn(rows, inner, device=device).bfloat16()
-        flops = 2.0 * rows * out * inner
-        fp8 = Rows(*quantize_rows(x, 448.0, torch.float8_e4m3fn))
-        case = (fp8, values.view(experts, out, inner), factors.view(experts, 1, out), groups, torch.bfloat16)
-        timed(f"{name}: fp8, Triton", lambda case=case: grouped_triton.grouped_multiply(*case), flops)
-        if torch.cuda.get_device_capability(device) == _HOPPER:
-            timed(f"{name}: fp8, torch", lambda case=case: multiply_by_torch(*case), flops)
-        del values, factors, case, fp8
-        wide = nvfp4_expand.expand(*stored, torch.bfloat16).view(experts, out, inner)
-        case = (Rows(x), wide, None, groups, torch.bfloat16)
-        timed(f"{name}: bf16, Triton", lambda case=case: grouped_triton.grouped_multiply(*case), flops)
-        if torch.cuda.get_device_capability(device) == _HOPPER:
-            timed(f"{name}: bf16, torch", lambda case=case: multiply_by_torch(*case), flops)
-        del case, wide, stored, x
+    count = moe.experts_per_token
+    chosen = torch.rand(tokens, moe.experts, device=device)
+    picked = chosen.topk(count, dim=-1).indices.flatten()
+    groups = Groups(torch.bincount(picked, minlength=moe.experts).cumsum(0).int(), len(picked))
+    times: dict[str, Any] = {
+        "tokens": tokens,
+        "best experts, ms": 1e3 * median_seconds(lambda: chosen.softmax(-1).topk(count, dim=-1), device),
+        "sort, ms": 1e3 * median_seconds(lambda: picked.sort(stable=True), device),
+    }
+    for name, out, inner in (
+        ("gate and up", 2 * moe.expert_size, config.hidden_size),
+        ("down", config.hidden_size, moe.expert_size),
+    ):
+        times[name] = _time_matrix((moe.experts, out, inner), groups, device)
     return times
+
+
+def _time_matrix(shape: tuple[int, int, int], groups: Groups, device: torch.device) -> dict[str, float]:
+    """One matrix of all experts: milliseconds of expanding it, TFLOP/s of multiplying by it."""
+    experts, out, inner = shape
+    packed = torch.randint(0, 256, (experts * out, inner // 2), dtype=torch.uint8, device=device)
+    blocks = torch.randint(0x10, 0x50, (experts * out, inner // 16), dtype=torch.uint8, device=device)
+    factors = torch.full((experts * out,), 0.1 / inner**0.5, device=device)
+    stored = (packed, blocks.view(torch.float8_e4m3fn), factors)
+    found = {"4 bits to fp8, ms": 1e3 * median_seconds(lambda: nvfp4_expand.expand_fp8(*stored), device)}
+    x = torch.randn(groups.rows, inner, device=device).bfloat16()
+    values, divisors = nvfp4_expand.expand_fp8(*stored)
+    rounded = Rows(*quantize_rows(x, 448.0, torch.float8_e4m3fn))
+    fp8 = _rates(rounded, values.view(shape), divisors.view(experts, 1, out), groups, device)
+    found |= {f"fp8, {name}": rate for name, rate in fp8.items()}
+    del values, rounded
+    wide = nvfp4_expand.expand(*stored, torch.bfloat16).view(shape)
+    return found | {f"bf16, {name}": rate for name, rate in _rates(Rows(x), wide, None, groups, device).items()}
+
+
+def _rates(
+    x: Rows, weight: torch.Tensor, factors: torch.Tensor | None, groups: Groups, device: torch.device
+) -> dict[str, float]:
+    """TFLOP/s by kernel."""
+    flops = 2e-12 * groups.rows * weight.shape[1] * weight.shape[2]
+    runs = {
+        name: partial(kernel, x, weight, factors, groups, torch.bfloat16) for name, kernel in _kernels(device).items()
+    }
+    return {f"{name}, TFLOP/s": flops / median_seconds(run, device) for name, run in runs.items()}
+
+
+def _kernels(device: torch.device) -> dict[str, Callable[..., torch.Tensor]]:
+    kernels: dict[str, Callable[..., torch.Tensor]] = {"Triton": grouped_triton.grouped_multiply}
+    if torch.cuda.get_device_capability(device) == _HOPPER:
+        kernels["torch"] = multiply_by_torch
+    return kernels

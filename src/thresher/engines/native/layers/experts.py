@@ -23,7 +23,10 @@ class Experts:
 
     @classmethod
     def empty(cls, experts: int, out_features: int, in_features: int, precision: str) -> Experts:
-        """Without memory (on ``meta``). Raises ``ValueError`` as :func:`thresher.engines.native.linear.empty_linear`."""
+        """Without memory, on ``meta``.
+
+        Raises ``ValueError`` as :func:`thresher.engines.native.linear.empty_linear`.
+        """
         one = empty_linear(out_features, in_features, precision, "meta")
         return cls(one, {name: t.new_empty((experts, *t.shape)) for name, t in one.tensors().items()})
 
