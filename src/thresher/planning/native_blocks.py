@@ -30,6 +30,12 @@ def all_block_bytes(shape: ModelShape, precision: str) -> tuple[int, ...]:
     return tuple(of_kind[kind] for kind in shape.layer_kinds)
 
 
+def expanded_bytes(shape: ModelShape, precision: str) -> int:
+    """The largest layer in the precision that it is multiplied in, where it is stored in another one."""
+    multiplied_in = precision.removeprefix("nvfp4-")
+    return 0 if multiplied_in == precision else max(all_block_bytes(shape, multiplied_in))
+
+
 def table_bytes(shape: ModelShape, precision: str) -> int:
     """The embedding, or the head: a row of activations' values for each token of the vocabulary."""
     return shape.vocabulary * shape.hidden * activation_bytes(precision)
@@ -101,7 +107,9 @@ def _resident(layers: int, streamed: int) -> list[int]:
 
 
 def _tensors(shape: ModelShape, layer: int, precision: str) -> Iterator[tuple[Part, int]]:
-    """Part and aligned bytes of every stored tensor of a layer. Gate and up of a feed-forward are one matrix."""
+    """Part and aligned bytes of every stored tensor of a layer. Gate and up of a feed-forward are one matrix, and
+    experts are stacked.
+    """
     plain = "fp32" if precision == "fp32" else "bf16"
     for weight in layer_weights(shape, layer):
         if not weight.is_matrix:
@@ -110,7 +118,7 @@ def _tensors(shape: ModelShape, layer: int, precision: str) -> Iterator[tuple[Pa
             rows, columns = _fused(weight)
             kept = plain if is_kept_plain(weight) else precision
             for size in native_weight_bytes(rows, columns, kept):
-                yield weight.part, weight.copies * _aligned(size)
+                yield weight.part, _aligned(weight.copies * size)
 
 
 def _fused(weight: Weight) -> tuple[int, int]:

@@ -5,6 +5,7 @@ A test runs both over models, precisions and memories and compares what they cho
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from thresher.models.shape import ModelShape
@@ -14,6 +15,7 @@ from thresher.planning.formats import activation_bytes
 from thresher.planning.native_blocks import (
     SLOTS,
     all_block_bytes,
+    expanded_bytes,
     resident_bytes,
     resident_count,
     split_over,
@@ -21,8 +23,10 @@ from thresher.planning.native_blocks import (
 )
 from thresher.planning.setting import Room, Setting
 
-_CPU_STEP_TOKENS, _GPU_STEP_TOKENS, _LARGE_GPU_STEP_TOKENS = 1024, 8192, 16_384
-_LARGE_STEP_SHARE = 1 / 8
+_CPU_STEP_TOKENS, _GPU_STEP_TOKENS = 1024, 8192
+_LARGE_STEPS = {False: ((16_384, 1 / 8),), True: ((32_768, 1 / 2), (16_384, 1 / 2))}
+_RESIDUAL_SHARE = 0.25
+_KEYS_PER_QUERY, _FEW_KEYS = 4, 8192
 _CPU_PACK_TOKENS, _GPU_PACK_TOKENS, _STREAMED_PACK_TOKENS, _PIPELINED_PACK_TOKENS = 8192, 65_536, 262_144, 16_384
 _STATE_SHARE = 1 / 8
 _MOST_SPANS, _LEAST_SPANS = 1024, 8
@@ -67,15 +71,19 @@ def row_bytes(shape: ModelShape, value_bytes: int, packs_in_flight: int = 1) -> 
 
 def step_row_bytes(shape: ModelShape, value_bytes: int) -> int:
     """Activations of one token of a step at the widest moment of a layer, from above: four residual streams, and the
-    widest of the feed-forward's three streams, attention's queries, gates and outputs, DeltaNet's inputs and outputs.
+    widest of the feed-forward's three streams, the rows that its experts read and write, attention's queries, gates
+    and outputs, DeltaNet's inputs and outputs.
     """
     moe = shape.moe
-    widths = (0, 0) if moe is None else (moe.expert_size * moe.experts_per_token, moe.shared_expert_size)
+    width = 3 * shape.feed_forward
+    if moe is not None:
+        rows = moe.experts_per_token * (shape.hidden + 3 * moe.expert_size)
+        width = max(width, rows + 3 * moe.shared_expert_size)
     mixer = [value_bytes * 3 * shape.query_size + 4 * 3 * shape.query_size]
     if shape.delta is not None:
         delta = shape.delta
         mixer.append(value_bytes * 3 * (delta.conv_channels + delta.value_size) + 4 * 2 * delta.key_size)
-    return 4 * value_bytes * shape.hidden + max(value_bytes * 3 * max(shape.feed_forward, *widths), *mixer)
+    return 4 * value_bytes * shape.hidden + max(value_bytes * width, *mixer)
 
 
 def native_sizes(
@@ -86,18 +94,21 @@ def native_sizes(
     usable = int(free_bytes * (1 - _RESERVE_SHARE))
     state = state_bytes_per_layer(shape)
     each = step_row_bytes(shape, value_bytes)
-    step = _step_tokens(each, usable, on_gpu=on_gpu)
+    step = _step_tokens(each, usable, on_gpu=on_gpu, experts=shape.moe is not None)
     states = _STATE_COPIES * _spans(usable, _STATE_COPIES * state) * state + (_DELTA_TEMPORARY_BYTES if state else 0)
     prefix = shape.full_layers * 2 * shape.kv_size * value_bytes * _PREFIX_TOKENS
     prefix += (shape.layers - shape.full_layers) * state
     per_row = row_bytes(shape, value_bytes, packs_in_flight)
-    fits = max(0, usable - step * each - states - prefix) // per_row
+    activations = step * each + (_joined_keys_bytes(shape, value_bytes, step) if on_gpu else 0)
+    fits = max(0, usable - activations - states - prefix) // per_row
     wished = _STREAMED_PACK_TOKENS if streams else _GPU_PACK_TOKENS if on_gpu else _CPU_PACK_TOKENS
     if packs_in_flight > 1 and on_gpu and not streams:
         wished = _PIPELINED_PACK_TOKENS
+    if on_gpu:
+        wished = min(wished, int(_RESIDUAL_SHARE * free_bytes) // (packs_in_flight * shape.hidden * value_bytes))
     return NativeSizes(
         step_tokens=step,
-        activation_bytes=step * each,
+        activation_bytes=activations,
         state_bytes=states + prefix,
         row_bytes=per_row,
         tokens_that_fit=fits,
@@ -118,10 +129,11 @@ def native_fit(shape: ModelShape, setting: Setting, room: Room) -> Fit:
             fits=False,
             problem=_below_the_least(shape, setting),
         )
+    expanded = expanded_bytes(shape, setting.precision)
     sizes = native_sizes(
         shape,
         setting,
-        free_bytes=placed.free_bytes,
+        free_bytes=placed.free_bytes - expanded,
         on_gpu=room.on_gpu,
         streams=placed.streamed_layers > 0,
         packs_in_flight=packs_in_flight(setting),
@@ -131,7 +143,7 @@ def native_fit(shape: ModelShape, setting: Setting, room: Room) -> Fit:
         "weights": placed.weights_bytes,
         "kv": pack * sizes.row_bytes,
         "state": sizes.state_bytes,
-        "activations": sizes.activation_bytes,
+        "activations": sizes.activation_bytes + expanded,
     }
     return Fit(
         setting=setting,
@@ -150,7 +162,8 @@ def _below_the_least(shape: ModelShape, setting: Setting) -> str:
     limit, least = setting.weights_memory_bytes, SLOTS * max(all_block_bytes(shape, setting.precision))
     if limit is None or limit >= least:
         return ""
-    return f"--weights-memory {limit / _MIB:,.1f} MiB: the least is two of the largest layers, {least / _MIB:,.1f} MiB"
+    given, wanted = math.floor(10 * limit / _MIB) / 10, math.ceil(10 * least / _MIB) / 10
+    return f"--weights-memory {given:,.1f} MiB: the least is two of the largest layers, {wanted:,.1f} MiB"
 
 
 def packs_in_flight(setting: Setting) -> int:
@@ -204,11 +217,17 @@ def _with_tables(
     return layers + head + (table if spare and not (shape.tied and last) else 0)
 
 
-def _step_tokens(bytes_each: int, usable_bytes: int, *, on_gpu: bool) -> int:
+def _step_tokens(bytes_each: int, usable_bytes: int, *, on_gpu: bool, experts: bool) -> int:
     if not on_gpu:
         return _CPU_STEP_TOKENS
-    large = _LARGE_GPU_STEP_TOKENS * bytes_each <= _LARGE_STEP_SHARE * usable_bytes
-    return _LARGE_GPU_STEP_TOKENS if large else _GPU_STEP_TOKENS
+    larger = _LARGE_STEPS[experts]
+    return next((tokens for tokens, share in larger if tokens * bytes_each <= share * usable_bytes), _GPU_STEP_TOKENS)
+
+
+def _joined_keys_bytes(shape: ModelShape, value_bytes: int, step_tokens: int) -> int:
+    if not shape.full_layers:
+        return 0
+    return max(_FEW_KEYS, _KEYS_PER_QUERY * step_tokens) * 2 * shape.kv_size * value_bytes
 
 
 def _spans(usable_bytes: int, bytes_each: int) -> int:
