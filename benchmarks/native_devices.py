@@ -18,7 +18,7 @@ import torch
 from benchmarks.native.random_model import RandomSource
 from benchmarks.native.shapes import SHAPES
 from benchmarks.native.workload import make_requests, read_lengths, spread
-from benchmarks.native_streaming import _compared, _measure, _opened, _read, _versions
+from benchmarks.native_streaming import compared, measure, opened, read, versions
 from thresher.engines.native.handover import Handover
 
 _ROWS = 16_384
@@ -33,7 +33,7 @@ def main() -> None:
     report: dict[str, Any] = {
         "devices": [torch.cuda.get_device_name(device) for device in devices],
         "peer_access": torch.cuda.can_device_access_peer(0, 1),
-        "versions": _versions(),
+        "versions": versions(),
         "handover": time_handover(config.hidden_size, devices),
     }
     print(json.dumps(report["handover"], indent=1), flush=True)
@@ -42,13 +42,13 @@ def main() -> None:
     requests = make_requests(prefix_tokens, spread(lengths, arguments.documents), config.vocabulary_size, seed=7)
     report["cases"] = []
     expected = None
-    for used in (devices[:1], devices):
-        with _opened(arguments.model, source, arguments.precision, used, {}) as engine:
-            _read(engine, requests[:32])
+    for used in (devices, devices[:1]):
+        with opened(arguments.model, source, arguments.precision, used, {}) as engine:
+            read(engine, requests[:32])
             for _ in range(arguments.repeats):
-                case, found = _measure(engine, requests, devices[0])
+                case, found = measure(engine, requests, devices[0])
                 expected = found if expected is None else expected
-                case |= {"devices": len(used), "pack_tokens": engine._sizes.pack_rows} | _compared(found, expected)
+                case |= {"devices": len(used), "pack_tokens": engine._sizes.pack_rows} | compared(found, expected)
                 report["cases"].append(case)
                 print(
                     f"{len(used)} GPUs: {case['tokens_per_second']:,.0f} tok/s, {case['labels_unlike_first']} labels "

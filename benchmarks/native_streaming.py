@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ _LEFT = 5.5
 def main() -> None:
     arguments = _parse()
     device = torch.device("cuda:0")
-    report: dict[str, Any] = {"device": torch.cuda.get_device_name(device), "versions": _versions()}
+    report: dict[str, Any] = {"device": torch.cuda.get_device_name(device), "versions": versions()}
     if arguments.model == "checks":
         run_checks(report, device, arguments.out)
     else:
@@ -100,13 +99,13 @@ def _streamed_error(name: str, precision: str, kept: int, device: torch.device) 
     settings = {"pack_tokens": 2048, "step_tokens": 1024}
     found = []
     for limit in (None, kept):
-        with host_of(100 * GIB), _opened(name, source, precision, device, settings, layers=limit) as engine:
-            found.append(_probabilities(list(engine.score(requests))))
+        with host_of(100 * GIB), opened(name, source, precision, device, settings, layers=limit) as engine:
+            found.append(probabilities(list(engine.score(requests))))
     return float((found[0] - found[1]).abs().max())
 
 
 @contextmanager
-def _opened(
+def opened(
     name: str,
     source: RandomSource,
     precision: str,
@@ -129,46 +128,52 @@ def _opened(
 def run_model(report: dict[str, Any], device: torch.device, arguments: argparse.Namespace) -> None:
     """Every card size and pack size asked for."""
     config = SHAPES[arguments.model]
-    source = RandomSource(config, device)
-    prefix_tokens, lengths = read_lengths("seed-320")
     if config.moe is not None:
         report["errors"] = check_moe_kernels(device)
         print(json.dumps(report["errors"], indent=1), flush=True)
         _refuse_wrong(report["errors"])
     report["copy_bytes_per_second"] = copy_rate(device)
     report["cases"] = []
+    prefix_tokens, lengths = read_lengths("seed-320")
     requests = make_requests(prefix_tokens, spread(lengths, arguments.documents), config.vocabulary_size, seed=7)
-    expected: torch.Tensor | None = None
+    source = RandomSource(config, device)
     for card in arguments.card:
         weights = arguments.weights or (max(1.5, card - _LEFT) if card else 0)
-        limit = int(card * GIB) or None
-        with card_of(limit, device), host_of(_bytes(arguments.host)):
+        with card_of(_bytes(card), device), host_of(_bytes(arguments.host)):
             start = time.perf_counter()
             settings = {"step_tokens": arguments.step} if arguments.step else {}
-            with _opened(
+            with opened(
                 arguments.model, source, arguments.precision, device, settings, weights=_bytes(weights)
             ) as engine:
-                opened = {"card_gib": card, "weights_gib": weights, "opening_seconds": time.perf_counter() - start}
-                print(
-                    f"card {card or 'whole'}: open after {opened['opening_seconds']:.0f} s, {engine.info.notices}",
-                    flush=True,
-                )
-                _read(engine, requests[: arguments.warm_up])  # the prefix too, which is read once for a whole job
-                for pack, step in arguments.packs or [(engine._sizes.pack_rows, None)]:
-                    _resize(engine, pack, step or engine._sizes.step_rows)
-                    for _ in range(arguments.repeats):
-                        case, found = _measure(engine, requests, device)
-                        expected = found if expected is None else expected
-                        case |= opened | {"pack_tokens": pack, "step_tokens": engine._sizes.step_rows}
-                        case |= _compared(found, expected)
-                        report["cases"].append(case)
-                        print(_line(case, arguments), flush=True)
-                        _save(report, arguments.out, f"{arguments.model}_{arguments.precision}")
-                if arguments.profile:
-                    profiled = requests[: arguments.profile]
-                    report["profile"] = profile_pass(partial(_read, engine, profiled))
-                    print(json.dumps(report["profile"]["components"], indent=1), flush=True)
-                    _save(report, arguments.out, f"{arguments.model}_{arguments.precision}")
+                about = {"card_gib": card, "weights_gib": weights, "opening_seconds": time.perf_counter() - start}
+                print(f"open after {about['opening_seconds']:.0f} s, {engine.info.notices}", flush=True)
+                _measure_packs(report, about, engine, requests, device, arguments)
+
+
+def _measure_packs(
+    report: dict[str, Any],
+    about: dict[str, Any],
+    engine: NativeEngine,
+    requests: list[Request],
+    device: torch.device,
+    arguments: argparse.Namespace,
+) -> None:
+    name = f"{arguments.model}_{arguments.precision}"
+    read(engine, requests[: arguments.warm_up])  # the prefix too, which is read once for a whole job
+    for pack, step in arguments.packs or [(engine._sizes.pack_rows, None)]:
+        _resize(engine, pack, step or engine._sizes.step_rows)
+        for _ in range(arguments.repeats):
+            case, found = measure(engine, requests, device)
+            expected = report.setdefault("probabilities", found.tolist())  # of the first case
+            case |= about | {"pack_tokens": pack, "step_tokens": engine._sizes.step_rows}
+            case |= compared(found, torch.tensor(expected, dtype=torch.float64))
+            report["cases"].append(case)
+            print(_line(case, arguments), flush=True)
+            _save(report, arguments.out, name)
+    if arguments.profile:
+        report["profile"] = profile_pass(lambda: read(engine, requests[: arguments.profile]))
+        print(json.dumps(report["profile"]["components"], indent=1), flush=True)
+        _save(report, arguments.out, name)
 
 
 def _resize(engine: NativeEngine, pack_rows: int, step_rows: int) -> None:
@@ -178,12 +183,10 @@ def _resize(engine: NativeEngine, pack_rows: int, step_rows: int) -> None:
         engine._reader._sizes = engine._sizes
 
 
-def _measure(
-    engine: NativeEngine, requests: list[Request], device: torch.device
-) -> tuple[dict[str, Any], torch.Tensor]:
+def measure(engine: NativeEngine, requests: list[Request], device: torch.device) -> tuple[dict[str, Any], torch.Tensor]:
     torch.cuda.reset_peak_memory_stats(device)
     start = time.perf_counter()
-    found = _read(engine, requests)
+    found = read(engine, requests)
     seconds = time.perf_counter() - start
     tokens = sum(scores.computed_tokens for scores in found)
     return {
@@ -194,10 +197,10 @@ def _measure(
         "peak_allocated_bytes": torch.cuda.max_memory_allocated(device),
         "peak_reserved_bytes": torch.cuda.max_memory_reserved(device),
         "notices": list(engine.info.notices),
-    }, _probabilities(found)
+    }, probabilities(found)
 
 
-def _read(engine: NativeEngine, requests: Sequence[Request]) -> list[Scores]:
+def read(engine: NativeEngine, requests: Sequence[Request]) -> list[Scores]:
     found = list(engine.score(requests))
     failed = [scores.failure for scores in found if scores.failure]
     if failed:
@@ -205,12 +208,12 @@ def _read(engine: NativeEngine, requests: Sequence[Request]) -> list[Scores]:
     return found
 
 
-def _probabilities(found: list[Scores]) -> torch.Tensor:
+def probabilities(found: list[Scores]) -> torch.Tensor:
     ordered = sorted(found, key=lambda scores: scores.request_id)
     return torch.tensor([scores.answers[0].probabilities for scores in ordered], dtype=torch.float64)
 
 
-def _compared(found: torch.Tensor, expected: torch.Tensor) -> dict[str, Any]:
+def compared(found: torch.Tensor, expected: torch.Tensor) -> dict[str, Any]:
     if not found.isfinite().all():
         raise SystemExit("a probability is not a number")
     flipped = found.argmax(1) != expected.argmax(1)
@@ -242,10 +245,11 @@ def _forget() -> None:
 def _save(report: dict[str, Any], out: Path, name: str) -> None:
     report["used_bytes"] = used_bytes(torch.device("cuda:0"))
     out.mkdir(parents=True, exist_ok=True)
-    (out / f"native_streaming_{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    kept = {key: value for key, value in report.items() if key != "probabilities"}
+    (out / f"native_streaming_{name}.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
-def _versions() -> dict[str, str | None]:
+def versions() -> dict[str, str | None]:
     found: dict[str, str | None] = {"python": platform.python_version(), "cuda": torch.version.cuda}
     for package in _PACKAGES:
         try:
