@@ -30,8 +30,7 @@ def main() -> None:
     arguments = _parse()
     device = torch.device(arguments.device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
     config = SHAPES[arguments.model]
-    rows = 16_384 if device.type == "cuda" else 256
-    measured = ceilings.measure(config, arguments.precision, device, rows, 0)
+    measured = _ceilings(arguments, device)
     forget(device)
     with open_random(arguments.model, RandomSource(config, device), arguments.precision, device) as engine:
         _read_length(engine, arguments.lengths[0], arguments, device)  # to warm up
@@ -59,12 +58,20 @@ def main() -> None:
         arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
+def _ceilings(arguments: argparse.Namespace, device: torch.device) -> ceilings.Ceilings:
+    if arguments.ceilings:
+        return ceilings.Ceilings(**json.loads(arguments.ceilings.read_text(encoding="utf-8"))["ceilings"])
+    rows = 16_384 if device.type == "cuda" else 256
+    return ceilings.measure(SHAPES[arguments.model], arguments.precision, device, rows, 0)
+
+
 def _read_length(
     engine: NativeEngine, length: int, arguments: argparse.Namespace, device: torch.device
 ) -> dict[str, Any]:
     """As many documents of ``length`` tokens, prefix and suffix counted, as ``--tokens`` holds; at least one."""
     forget(device)
     count = max(1, arguments.tokens // length)
+    length = min(length, engine.info.largest_request_tokens - 1)  # the answer's token counts too
     vocabulary = SHAPES[arguments.model].vocabulary_size
     found = read(engine, make_requests(min(_PREFIX_TOKENS, length // 2), [length] * count, vocabulary, seed=length))
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
@@ -72,7 +79,7 @@ def _read_length(
 
 
 def _against_ceiling(row: dict[str, Any], measured: ceilings.Ceilings, core_flops: float) -> dict[str, float]:
-    """``measured`` has no attention: what it costs at this length is added."""
+    """``measured`` is of documents of another length: attention is counted for this one."""
     seconds = core_flops / measured.core_flops_per_second - measured.core_seconds_per_token
     burst, sustained = (
         1 / (1 / rate + seconds) for rate in (measured.tokens_per_second, measured.sustained_tokens_per_second)
@@ -91,6 +98,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--lengths", type=int, nargs="+", default=_LENGTHS)
     parser.add_argument("--tokens", type=int, default=131_072, help="tokens to read of each length, at least")
+    parser.add_argument("--ceilings", type=Path, help="a result of native_prefill of the same machine and precision")
     parser.add_argument("--device")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()

@@ -53,23 +53,26 @@ def check_model(device: torch.device, precision: str) -> dict[str, float]:
     )
     settings = {"pack_tokens": 1024, "step_tokens": 512}
 
-    def logits(where: torch.device, how: str) -> torch.Tensor:
+    def logits(where: torch.device, how: str, at_once: int = len(requests)) -> torch.Tensor:
         with open_random("check", source, how, where, settings) as engine:
-            found = {scores.request_id: scores for scores in engine.score(requests)}
+            parts = [requests[start : start + at_once] for start in range(0, len(requests), at_once)]
+            found = {scores.request_id: scores for part in parts for scores in engine.score(part)}
         failed = [scores.failure for scores in found.values() if scores.failure]
         if failed:
             raise SystemExit(f"the check failed: {failed[0]}")
         answers = torch.tensor([found[request.request_id].answers[0].probabilities for request in requests]).log()
         return answers - answers.mean(dim=1, keepdim=True)
 
-    fast = logits(device, precision)
+    fast, alone = logits(device, precision), logits(device, precision, at_once=1)
     plain = logits(torch.device("cpu"), precision)
     exact = logits(torch.device("cpu"), "fp32")
     rounding = relative_error(plain, exact)
     return {
         f"logits {precision}": relative_error(fast, exact),
+        f"logits {precision}, each document alone": relative_error(alone, exact),
         f"logits {precision}, plain": rounding,
         "logits, times the plain": relative_error(fast, exact) / max(rounding, 1e-5),
+        "logits, times the plain, each document alone": relative_error(alone, exact) / max(rounding, 1e-5),
     }
 
 

@@ -40,6 +40,7 @@ def forget(device: torch.device) -> None:
     """Give back what is not in use, and count the peak anew."""
     gc.collect()
     if device.type == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]  # may be the first that is asked of it
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 

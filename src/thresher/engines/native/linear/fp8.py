@@ -1,7 +1,8 @@
 """fp8: E4M3 weights with one factor, E4M3 activations with a factor per token, found anew for each token.
 
-E4M3 is a floating format: a factor only has to bring a row into its range, and one does so for all rows of a weight
-whose largest values are within a factor of about 500 of one another.
+E4M3 is a floating format: a factor only has to bring numbers into its range, and one does so for all rows of a weight
+that are within a factor of about a thousand of one another. One factor, and not one per output, is what all of
+cuBLASLt's algorithms take.
 
 Storage: ``weight`` float8_e4m3fn [out padded to 16, in], ``factors`` float32 [1, out padded], all the same.
 Activation: values float8_e4m3fn [T, in], scales (float32 [T, 1],).
