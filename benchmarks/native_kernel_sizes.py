@@ -2,8 +2,8 @@
 
     python -m benchmarks.native_kernel_sizes [--out benchmarks/results/native_kernel_sizes.json]
 
-Shared memory against what a block may have there, registers against a thread's 255 (what does not fit goes to its stack), at Qwen3.5-27B's sizes. Needs
-Triton on Linux (its own assembler is used), and ``TRITON_INTERPRET`` unset.
+Shared memory against what a block may have there, registers against a thread's 255 (what does not fit goes to its
+stack), at Qwen3.5-27B's sizes. Needs Triton on Linux (its own assembler is used), and ``TRITON_INTERPRET`` unset.
 """
 
 from __future__ import annotations
