@@ -93,7 +93,7 @@ def _check_rest(device: torch.device) -> dict[str, float]:
     arguments = (places, weights, shared, gate)
     table, memory = pinned_copy(torch.randn(1000, 4096).bfloat16())
     rows = torch.randint(0, 1000, (5000,))
-    looked_up = lookup(table, rows, device).cpu()
+    looked_up = lookup(table, rows.numpy(), device).cpu()
     errors = {
         "kernel bf16 combine": relative_error(
             combine_triton.combine(found, *arguments), combine_reference.combine(found.float(), *arguments)

@@ -24,7 +24,8 @@ from thresher.planning.native_blocks import (
 from thresher.planning.setting import Room, Setting
 
 _CPU_STEP_TOKENS, _GPU_STEP_TOKENS = 1024, 8192
-_LARGE_STEPS = {False: ((16_384, 1 / 8),), True: ((32_768, 1 / 2), (16_384, 1 / 2))}
+_LARGE_GPU_STEP_TOKENS = (32_768, 16_384)
+_LARGE_STEP_SHARE, _LARGE_EXPERTS_STEP_SHARE = 1 / 8, 1 / 2
 _RESIDUAL_SHARE = 0.25
 _KEYS_PER_QUERY, _FEW_KEYS = 4, 8192
 _CPU_PACK_TOKENS, _GPU_PACK_TOKENS, _STREAMED_PACK_TOKENS, _PIPELINED_PACK_TOKENS = 8192, 65_536, 262_144, 16_384
@@ -220,8 +221,8 @@ def _with_tables(
 def _step_tokens(bytes_each: int, usable_bytes: int, *, on_gpu: bool, experts: bool) -> int:
     if not on_gpu:
         return _CPU_STEP_TOKENS
-    larger = _LARGE_STEPS[experts]
-    return next((tokens for tokens, share in larger if tokens * bytes_each <= share * usable_bytes), _GPU_STEP_TOKENS)
+    most = usable_bytes * (_LARGE_EXPERTS_STEP_SHARE if experts else _LARGE_STEP_SHARE)
+    return next((tokens for tokens in _LARGE_GPU_STEP_TOKENS if tokens * bytes_each <= most), _GPU_STEP_TOKENS)
 
 
 def _joined_keys_bytes(shape: ModelShape, value_bytes: int, step_tokens: int) -> int:

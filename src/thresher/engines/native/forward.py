@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 from thresher.engines.native.config import NativeConfig
@@ -19,6 +20,7 @@ from thresher.engines.native.pack import Pack
 from thresher.engines.native.step_view import StepView, step_views
 from thresher.engines.native.streaming import LayerStore
 from thresher.engines.native.tables import Table
+from thresher.engines.native.transfer import to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class ForwardPass:
 
 def _outputs(hidden: torch.Tensor, views: list[StepView], pack: Pack) -> torch.Tensor:
     """Pick ``pack.outputs`` from the wanted rows of all steps."""
-    rows = [view.start + row for view in views for row in view.wanted_rows.tolist()]
+    rows = [view.start + row for view in views for row in view.wanted]
     place = {row: index for index, row in enumerate(rows)}
-    return hidden[torch.tensor([place[row] for row in pack.outputs], dtype=torch.long, device=hidden.device)]
+    wanted = np.array([place[row] for row in pack.outputs], dtype=np.int64)
+    return hidden[to_device(wanted, hidden.device)]

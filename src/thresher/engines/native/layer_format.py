@@ -20,8 +20,9 @@ from thresher.engines.native.weights.layout import layer_shapes
 
 _ALIGNMENT = 256
 #: Matrices that stay in a plain precision whatever is asked for: small, and errors in them weigh more.
-_PLAIN = ("linear_attn.in_proj_a", "linear_attn.in_proj_b", "mlp.gate", "mlp.shared_expert_gate")
-_GATE, _UP, _FUSED = ".gate_proj", ".up_proj", ".gate_up_proj"
+_PLAIN = ("linear_attn.in_proj_ab", "mlp.gate", "mlp.shared_expert_gate")
+#: Matrices of the same rows that are multiplied as one: the first's rows, then the second's -> its name.
+_FUSED = {(".gate_proj", ".up_proj"): ".gate_up_proj", (".in_proj_a", ".in_proj_b"): ".in_proj_ab"}
 _EXPERTS = "mlp.experts."
 _NORMS = ("input_layernorm", "post_attention_layernorm", "self_attn.q_norm", "self_attn.k_norm")
 
@@ -64,11 +65,10 @@ class LayerFormat:
     def _empty_linears(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Linear]:
         linears: dict[str, Linear] = {}
         for name, shape in shapes.items():
-            if name not in self.experts and not _is_vector(name, shape) and not name.endswith(f"{_UP}.weight"):
-                own = name.removesuffix(".weight")
-                rows = 2 * shape[0] if own.endswith(_GATE) else shape[0]
+            if name not in self.experts and not _is_vector(name, shape):
+                own, parts = _fused(name.removesuffix(".weight"))
                 precision = plain_precision(self._precision) if own in _PLAIN else self._precision
-                linears[own.replace(_GATE, _FUSED)] = empty_linear(rows, shape[1], precision, "meta")
+                linears[own] = empty_linear(parts * shape[0], shape[1], precision, "meta")
         return linears
 
     def _place(self) -> int:
@@ -109,9 +109,10 @@ class LayerFormat:
     def _weight(self, source: WeightSource, name: str, device: torch.device) -> torch.Tensor:
         base = f"layers.{self.layer}.{name}"
         dtype = activation_dtype(self._precision)
-        if name.endswith(_FUSED):
-            gate, up = (source.load(f"{base.replace(_FUSED, part)}.weight", dtype, device) for part in (_GATE, _UP))
-            return torch.cat([gate, up])
+        for parts, fused in _FUSED.items():
+            if name.endswith(fused):
+                own = base.removesuffix(fused)
+                return torch.cat([source.load(f"{own}{part}.weight", dtype, device) for part in parts])
         return source.load(f"{base}.weight", dtype, device)
 
     def _expert(self, source: WeightSource, name: str, expert: int, device: torch.device) -> torch.Tensor:
@@ -142,6 +143,15 @@ def expanded_bytes(config: NativeConfig, precision: str) -> int:
         return 0
     first = {kind: config.layer_kinds.index(kind) for kind in config.layer_kinds}
     return max(LayerFormat(config, layer, multiplied_in).block_bytes for layer in first.values())
+
+
+def _fused(name: str) -> tuple[str, int]:
+    """The matrix that ``name`` is multiplied in, and of how many it is made."""
+    for parts, fused in _FUSED.items():
+        for part in parts:
+            if name.endswith(part):
+                return name.removesuffix(part) + fused, len(parts)
+    return name, 1
 
 
 def _is_vector(name: str, shape: tuple[int, ...]) -> bool:

@@ -56,6 +56,8 @@ class Pipeline:
     @property
     def packs_in_flight(self) -> int:
         """How many packs to have on their way: one for each device, and one to be laid out and answered meanwhile."""
+        if len(self._parts) == 1 and self._parts[0].device.type == "cuda":
+            return 2  # work is queued on the device, which frees what it has done with before it begins the next pack
         return packs_in_flight(len(self._parts))
 
     def run(self, pack: Pack, held: HeldPrefix | None, finish: Callable[[torch.Tensor], Result]) -> Sent[Result]:
@@ -94,7 +96,7 @@ class Pipeline:
 
 
 def packs_in_flight(devices: int) -> int:
-    """Of a pipeline over so many devices; each is a residual stream in memory."""
+    """Of a pipeline over so many devices, those that are a residual stream in memory."""
     return 1 if devices == 1 else devices + 1
 
 

@@ -11,6 +11,7 @@ import torch
 from thresher.engines.native.config import NativeConfig
 from thresher.engines.native.kernels.lookup import lookup
 from thresher.engines.native.pinned import PinnedMemory, pinned_copy
+from thresher.engines.native.transfer import to_device
 from thresher.engines.native.weights import WeightSource
 
 EMBEDDING = "embed_tokens.weight"
@@ -50,10 +51,9 @@ class Table:
             distinct, places = np.unique(tokens, return_inverse=True)
             found = self._source.load_rows(self._name, torch.from_numpy(distinct), self._dtype)
             return found[torch.from_numpy(places)].to(device)
-        wanted = torch.from_numpy(tokens)
         if self._kept.device.type == "cpu":
-            return lookup(self._kept, wanted, device)
-        return self._kept[wanted.to(self._kept.device)].to(device)
+            return lookup(self._kept, tokens, device)
+        return self._kept[to_device(tokens, self._kept.device)].to(device)
 
     def chunks(self, rows: int, device: torch.device) -> Iterator[torch.Tensor]:
         """All rows in order, so many at a time, on ``device``."""

@@ -32,7 +32,8 @@ class Layer:
         self._device = device
         self._mixer: Mixer
         if kind == "delta" and config.delta is not None:
-            self._mixer = DeltaNet(config, config.delta, parts, choose_delta_rule(device))
+            kernel = choose_delta_rule(device, config.delta.key_dim, config.delta.value_dim)
+            self._mixer = DeltaNet(config, config.delta, parts, kernel)
         else:
             self._mixer = Attention(config, parts, choose_attention(device, dtype))
         self._feed_forward: FeedForward = (

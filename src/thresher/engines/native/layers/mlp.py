@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 
 from thresher.engines.native.kernels.norm import Normed
-from thresher.engines.native.kernels.rows import activation
+from thresher.engines.native.kernels.rows import Rows, activation
 from thresher.engines.native.kernels.swiglu import swiglu
 from thresher.engines.native.linear import Activation, Linear
 
@@ -47,5 +47,9 @@ class Mlp:
 
     def __call__(self, h: torch.Tensor | Activation) -> torch.Tensor:
         """[T, hidden] to [T, hidden]."""
-        gate_up = self._gate_up(h)
-        return self._down(activation(self._down, lambda quantize: swiglu(gate_up, quantize=quantize), gate_up.dtype))
+        gate_up = self._gate_up.product(h)
+
+        def gated(quantize: bool) -> Rows:
+            return swiglu(gate_up.values, quantize=quantize, factors=gate_up.factors)
+
+        return self._down(activation(self._down, gated, gate_up.values.dtype))

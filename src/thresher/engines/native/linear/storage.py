@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 import torch
 
-from thresher.engines.native.linear.base import Activation
+from thresher.engines.native.linear.base import Activation, Product
 
 #: Storage by name.
 Tensors = Mapping[str, torch.Tensor]
@@ -64,11 +64,19 @@ class StoredLinear:
 
     def __call__(self, x: torch.Tensor | Activation) -> torch.Tensor:
         """See :class:`~thresher.engines.native.linear.base.Linear`."""
+        return self.multiply(self.quantized(x))
+
+    def product(self, x: torch.Tensor | Activation) -> Product:
+        """See :class:`~thresher.engines.native.linear.base.Linear`."""
+        return Product(self(x), None)
+
+    def quantized(self, x: torch.Tensor | Activation) -> Activation:
+        """``x`` as this layer multiplies it."""
         if isinstance(x, torch.Tensor):
-            x = self.quantize_activation(x)
-        elif x.precision != self.precision:
+            return self.quantize_activation(x)
+        if x.precision != self.precision:
             raise ValueError(f"activations quantized for {x.precision} cannot be multiplied in {self.precision}")
-        return self.multiply(x)
+        return x
 
     @property
     def weight_bytes(self) -> int:
