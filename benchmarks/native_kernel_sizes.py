@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "gpu": gpu,
             "kernel": name,

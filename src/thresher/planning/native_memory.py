@@ -21,7 +21,7 @@ from thresher.planning.native_blocks import (
 )
 from thresher.planning.setting import Room, Setting
 
-_CPU_STEP_TOKENS, _GPU_STEP_TOKENS, _LARGE_GPU_STEP_TOKENS = 1024, 8192, 16_384
+_CPU_STEP_TOKENS, _GPU_STEP_TOKENS = 1024, (32_768, 16_384, 8192)
 _LARGE_STEP_SHARE = 1 / 8
 _CPU_PACK_TOKENS, _GPU_PACK_TOKENS, _STREAMED_PACK_TOKENS, _PIPELINED_PACK_TOKENS = 8192, 65_536, 262_144, 16_384
 _STATE_SHARE = 1 / 8
@@ -207,8 +207,8 @@ def _with_tables(
 def _step_tokens(bytes_each: int, usable_bytes: int, *, on_gpu: bool) -> int:
     if not on_gpu:
         return _CPU_STEP_TOKENS
-    large = _LARGE_GPU_STEP_TOKENS * bytes_each <= _LARGE_STEP_SHARE * usable_bytes
-    return _LARGE_GPU_STEP_TOKENS if large else _GPU_STEP_TOKENS
+    fitting = (tokens for tokens in _GPU_STEP_TOKENS if tokens * bytes_each <= _LARGE_STEP_SHARE * usable_bytes)
+    return next(fitting, _GPU_STEP_TOKENS[-1])
 
 
 def _spans(usable_bytes: int, bytes_each: int) -> int:
