@@ -14,8 +14,8 @@ from thresher.models.shape_weights import Part, Weight, layer_weights
 from thresher.planning.formats import activation_bytes, is_kept_plain, native_weight_bytes
 
 _ALIGNMENT = 256
-#: Matrices that are kept and multiplied as one.
-_FIRST_OF_TWO, _SECOND_OF_TWO = (".gate_proj", ".in_proj_a"), (".up_proj", ".in_proj_b")
+#: Two matrices that are multiplied as one: a feed-forward's gate and up, DeltaNet's a and b.
+_FIRSTS, _SECONDS = (".gate_proj", ".in_proj_a"), (".up_proj", ".in_proj_b")
 #: One block is computed with while the next is on its way.
 SLOTS = 2
 
@@ -109,14 +109,15 @@ def _resident(layers: int, streamed: int) -> list[int]:
 
 
 def _tensors(shape: ModelShape, layer: int, precision: str) -> Iterator[tuple[Part, int]]:
-    """Part and aligned bytes of every stored tensor of a layer. Gate and up of a feed-forward are one matrix, both
-    gates of DeltaNet too, and experts are stacked.
+    """Part and aligned bytes of every stored tensor of a layer, as far as they are not part of another one.
+
+    Experts are stacked.
     """
     plain = "fp32" if precision == "fp32" else "bf16"
     for weight in layer_weights(shape, layer):
         if not weight.is_matrix:
             yield weight.part, _aligned(4 * weight.elements)
-        elif not weight.name.endswith(_SECOND_OF_TWO):
+        elif not weight.name.endswith(_SECONDS):
             rows, columns = _fused(weight)
             kept = plain if is_kept_plain(weight) else precision
             for size in native_weight_bytes(rows, columns, kept):
@@ -125,7 +126,7 @@ def _tensors(shape: ModelShape, layer: int, precision: str) -> Iterator[tuple[Pa
 
 def _fused(weight: Weight) -> tuple[int, int]:
     rows, columns = weight.shape
-    return (2 * rows if weight.name.endswith(_FIRST_OF_TWO) else rows), columns
+    return (2 * rows if weight.name.endswith(_FIRSTS) else rows), columns
 
 
 def _aligned(size: int) -> int:
