@@ -16,7 +16,7 @@ from thresher.engines.llamacpp.context import F16, F32, Shape
 from thresher.engines.llamacpp.memory import model_memory
 from thresher.engines.native import placement, sizing
 from thresher.engines.native.config import DeltaConfig, Family, MoeConfig, NativeConfig
-from thresher.engines.native.layer_format import LayerFormat
+from thresher.engines.native.layer_format import LayerFormat, expanded_bytes
 from thresher.engines.native.linear import PRECISIONS
 from thresher.engines.native.pipeline import packs_in_flight
 from thresher.engines.native.precision import choose_precision
@@ -26,7 +26,7 @@ from thresher.errors import EngineCapacityError, UsageError
 from thresher.hardware import GpuFacts, HardwareFacts
 from thresher.models import Model, outline_of_model
 from thresher.models.shape import DeltaShape, ModelShape, MoeShape
-from thresher.planning import Setting, automatic_precision, native_memory, native_sizes
+from thresher.planning import Setting, automatic_precision, native_blocks, native_memory, native_sizes
 from thresher.planning.costs import state_bytes_per_layer
 from thresher.planning.formats import NATIVE_PRECISIONS
 from thresher.planning.llamacpp_memory import context_parts
@@ -101,6 +101,12 @@ def test_blocks_of_large_layers(config: NativeConfig, precision: str) -> None:
     for layer in (0, 3):
         expected = LayerFormat(config, layer, precision).block_bytes
         assert block_bytes(shape_of(config), layer, precision) == expected
+
+
+@pytest.mark.parametrize("precision", NATIVE_PRECISIONS)
+@pytest.mark.parametrize("config", [LARGE, MIXTURE], ids=["dense", "mixture"])
+def test_memory_of_an_expanded_layer(config: NativeConfig, precision: str) -> None:
+    assert native_blocks.expanded_bytes(shape_of(config), precision) == expanded_bytes(config, precision)
 
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=60), st.integers(0, 6000))

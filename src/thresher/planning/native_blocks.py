@@ -13,6 +13,8 @@ from thresher.models.shape_weights import Part, Weight, layer_weights
 from thresher.planning.formats import activation_bytes, is_kept_plain, native_weight_bytes
 
 _ALIGNMENT = 256
+#: Two matrices that are multiplied as one: a feed-forward's gate and up, DeltaNet's a and b.
+_FIRSTS, _SECONDS = (".gate_proj", ".in_proj_a"), (".up_proj", ".in_proj_b")
 #: One block is computed with while the next is on its way.
 SLOTS = 2
 
@@ -27,6 +29,12 @@ def all_block_bytes(shape: ModelShape, precision: str) -> tuple[int, ...]:
     """The same for every layer."""
     of_kind = {kind: block_bytes(shape, shape.layer_kinds.index(kind), precision) for kind in set(shape.layer_kinds)}
     return tuple(of_kind[kind] for kind in shape.layer_kinds)
+
+
+def expanded_bytes(shape: ModelShape, precision: str) -> int:
+    """The largest layer in the precision that it is multiplied in, where it is stored in another one."""
+    multiplied_in = precision.removeprefix("nvfp4-")
+    return 0 if multiplied_in == precision else max(all_block_bytes(shape, multiplied_in))
 
 
 def table_bytes(shape: ModelShape, precision: str) -> int:
@@ -108,21 +116,24 @@ def _resident(layers: int, streamed: int) -> list[int]:
 
 
 def _tensors(shape: ModelShape, layer: int, precision: str) -> Iterator[tuple[Part, int]]:
-    """Part and aligned bytes of every stored tensor of a layer. Gate and up of a feed-forward are one matrix."""
+    """Part and aligned bytes of every stored tensor of a layer, as far as they are not part of another one.
+
+    Experts are stacked.
+    """
     plain = "fp32" if precision == "fp32" else "bf16"
     for weight in layer_weights(shape, layer):
         if not weight.is_matrix:
             yield weight.part, _aligned(4 * weight.elements)
-        elif not weight.name.endswith(".up_proj"):
+        elif not weight.name.endswith(_SECONDS):
             rows, columns = _fused(weight)
             kept = plain if is_kept_plain(weight) else precision
             for size in native_weight_bytes(rows, columns, kept):
-                yield weight.part, weight.copies * _aligned(size)
+                yield weight.part, _aligned(weight.copies * size)
 
 
 def _fused(weight: Weight) -> tuple[int, int]:
     rows, columns = weight.shape
-    return (2 * rows if weight.name.endswith(".gate_proj") else rows), columns
+    return (2 * rows if weight.name.endswith(_FIRSTS) else rows), columns
 
 
 def _aligned(size: int) -> int:

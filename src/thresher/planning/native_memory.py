@@ -5,6 +5,7 @@ The model of engines/native/placement.py, which needs torch; a test proves that 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from thresher.models.shape import ModelShape
@@ -12,6 +13,7 @@ from thresher.planning.fit import Fit
 from thresher.planning.native_blocks import (
     SLOTS,
     all_block_bytes,
+    expanded_bytes,
     resident_bytes,
     resident_count,
     split_over,
@@ -49,10 +51,11 @@ def native_fit(shape: ModelShape, setting: Setting, room: Room) -> Fit:
             fits=False,
             problem=_below_the_least(shape, setting),
         )
+    expanded = expanded_bytes(shape, setting.precision)
     sizes = native_sizes(
         shape,
         setting,
-        free_bytes=placed.free_bytes,
+        free_bytes=placed.free_bytes - expanded,
         on_gpu=room.on_gpu,
         streams=placed.streamed_layers > 0,
         packs_in_flight=packs_in_flight(setting),
@@ -62,7 +65,7 @@ def native_fit(shape: ModelShape, setting: Setting, room: Room) -> Fit:
         "weights": placed.weights_bytes,
         "kv": pack * sizes.row_bytes,
         "state": sizes.state_bytes,
-        "activations": sizes.activation_bytes,
+        "activations": sizes.activation_bytes + expanded,
         "overhead": 0 if room.on_gpu else process_bytes(shape.vocabulary),
     }
     return Fit(
@@ -82,7 +85,8 @@ def _below_the_least(shape: ModelShape, setting: Setting) -> str:
     limit, least = setting.weights_memory_bytes, SLOTS * max(all_block_bytes(shape, setting.precision))
     if limit is None or limit >= least:
         return ""
-    return f"--weights-memory {limit / _MIB:,.1f} MiB: the least is two of the largest layers, {least / _MIB:,.1f} MiB"
+    given, wanted = math.floor(10 * limit / _MIB) / 10, math.ceil(10 * least / _MIB) / 10
+    return f"--weights-memory {given:,.1f} MiB: the least is two of the largest layers, {wanted:,.1f} MiB"
 
 
 def packs_in_flight(setting: Setting) -> int:

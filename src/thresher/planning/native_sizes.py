@@ -14,8 +14,11 @@ from thresher.planning.counting import TYPICAL_DOCUMENT_TOKENS, TYPICAL_PREFIX_T
 from thresher.planning.formats import activation_bytes
 from thresher.planning.setting import Setting
 
-_CPU_STEP_TOKENS, _GPU_STEP_TOKENS, _LARGE_GPU_STEP_TOKENS = 1024, 8192, 16_384
-_LARGE_STEP_SHARE = 1 / 8
+_CPU_STEP_TOKENS, _GPU_STEP_TOKENS = 1024, 8192
+_LARGE_GPU_STEP_TOKENS = (32_768, 16_384)
+_LARGE_STEP_SHARE, _LARGE_EXPERTS_STEP_SHARE = 1 / 8, 1 / 2
+_RESIDUAL_SHARE = 0.25
+_KEYS_PER_QUERY, _FEW_KEYS = 4, 8192
 _CPU_PACK_TOKENS, _GPU_PACK_TOKENS, _STREAMED_PACK_TOKENS, _PIPELINED_PACK_TOKENS = 8192, 65_536, 262_144, 16_384
 _STATE_SHARE = 1 / 8
 _MOST_SPANS, _LEAST_SPANS = 1024, 8
@@ -50,15 +53,19 @@ def row_bytes(shape: ModelShape, value_bytes: int, packs_in_flight: int = 1) -> 
 
 def step_row_bytes(shape: ModelShape, value_bytes: int) -> int:
     """Activations of one token of a step at the widest moment of a layer, from above: four residual streams, and the
-    widest of the feed-forward's three streams, attention's queries, gates and outputs, DeltaNet's inputs and outputs.
+    widest of the feed-forward's three streams, the rows that its experts read and write, attention's queries, gates
+    and outputs, DeltaNet's inputs and outputs.
     """
     moe = shape.moe
-    widths = (0, 0) if moe is None else (moe.expert_size * moe.experts_per_token, moe.shared_expert_size)
+    width = 3 * shape.feed_forward
+    if moe is not None:
+        rows = moe.experts_per_token * (shape.hidden + 3 * moe.expert_size)
+        width = max(width, rows + 3 * moe.shared_expert_size)
     mixer = [value_bytes * 3 * shape.query_size + 4 * 3 * shape.query_size]
     if shape.delta is not None:
         delta = shape.delta
         mixer.append(value_bytes * 3 * (delta.conv_channels + delta.value_size) + 4 * 2 * delta.key_size)
-    return 4 * value_bytes * shape.hidden + max(value_bytes * 3 * max(shape.feed_forward, *widths), *mixer)
+    return 4 * value_bytes * shape.hidden + max(value_bytes * width, *mixer)
 
 
 def native_sizes(
@@ -69,18 +76,21 @@ def native_sizes(
     usable = int(free_bytes * (1 - _RESERVE_SHARE))
     state = state_bytes_per_layer(shape)
     each = step_row_bytes(shape, value_bytes)
-    step = _step_tokens(each, usable, on_gpu=on_gpu)
+    step = _step_tokens(each, usable, on_gpu=on_gpu, experts=shape.moe is not None)
     spans = _spans(usable, _STATE_COPIES * state)
     set_aside = _STATE_COPIES * spans * state + (_DELTA_TEMPORARY_BYTES if state else 0)
     prefix = _prefix_bytes(shape, value_bytes, _PREFIX_TOKENS)
     per_row = row_bytes(shape, value_bytes, packs_in_flight)
-    fits = max(0, usable - step * each - set_aside - prefix) // per_row
+    activations = step * each + (_joined_keys_bytes(shape, value_bytes, step) if on_gpu else 0)
+    fits = max(0, usable - activations - set_aside - prefix) // per_row
     wished = _STREAMED_PACK_TOKENS if streams else _GPU_PACK_TOKENS if on_gpu else _CPU_PACK_TOKENS
     if packs_in_flight > 1 and on_gpu and not streams:
         wished = _PIPELINED_PACK_TOKENS
+    if on_gpu:
+        wished = min(wished, int(_RESIDUAL_SHARE * free_bytes) // (packs_in_flight * shape.hidden * value_bytes))
     return NativeSizes(
         step_tokens=step,
-        activation_bytes=step * each,
+        activation_bytes=activations,
         set_aside_bytes=set_aside + prefix,
         state_bytes=_states_in_use(shape, setting, step, spans)
         + _prefix_bytes(shape, value_bytes, TYPICAL_PREFIX_TOKENS),
@@ -109,11 +119,17 @@ def _states_in_use(shape: ModelShape, setting: Setting, step_tokens: int, most_s
     return _STATE_COPIES * spans * state_bytes_per_layer(shape) + temporaries
 
 
-def _step_tokens(bytes_each: int, usable_bytes: int, *, on_gpu: bool) -> int:
+def _step_tokens(bytes_each: int, usable_bytes: int, *, on_gpu: bool, experts: bool) -> int:
     if not on_gpu:
         return _CPU_STEP_TOKENS
-    large = _LARGE_GPU_STEP_TOKENS * bytes_each <= _LARGE_STEP_SHARE * usable_bytes
-    return _LARGE_GPU_STEP_TOKENS if large else _GPU_STEP_TOKENS
+    most = usable_bytes * (_LARGE_EXPERTS_STEP_SHARE if experts else _LARGE_STEP_SHARE)
+    return next((tokens for tokens in _LARGE_GPU_STEP_TOKENS if tokens * bytes_each <= most), _GPU_STEP_TOKENS)
+
+
+def _joined_keys_bytes(shape: ModelShape, value_bytes: int, step_tokens: int) -> int:
+    if not shape.full_layers:
+        return 0
+    return max(_FEW_KEYS, _KEYS_PER_QUERY * step_tokens) * 2 * shape.kv_size * value_bytes
 
 
 def _spans(usable_bytes: int, bytes_each: int) -> int:
