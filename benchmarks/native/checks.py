@@ -194,10 +194,10 @@ def _check_gates(device: torch.device) -> dict[str, float]:
 def _check_products(device: torch.device) -> dict[str, float]:
     """Of layers large enough for the choice among algorithms, on the numbers as they are rounded."""
     errors = {}
-    x = _numbers(5003, 512, device=device).to(torch.bfloat16)
+    x = _numbers(5003, 4096, device=device).to(torch.bfloat16)
     for precision in ("bf16", "fp8"):
-        linear = make_linear(0.02 * _numbers(1024, 512, device=device), precision, device)
-        _poison({"like": _numbers(5003, 1024, device=device)})
+        linear = make_linear(0.02 * _numbers(4096, 4096, device=device), precision, device)
+        _poison({"like": _numbers(5003, 4096, device=device)})
         found = linear.product(x)
         rows = found.values.float() if found.factors is None else found.values.float() * found.factors
         expected = cast(StoredLinear, linear).reference(linear.quantize_activation(x))

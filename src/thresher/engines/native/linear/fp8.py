@@ -74,7 +74,7 @@ class Fp8Linear(StoredLinear):
         """Rows are left to be multiplied by their factors where that opens the choice of a faster algorithm."""
         x = self.quantized(x)
         weight, padding = self._tensors["weight"], len(self._tensors["weight"]) - self.out_features
-        if padding or x.dtype != torch.bfloat16 or not cublaslt.can_run(x.values):
+        if padding or x.dtype != torch.bfloat16 or not cublaslt.can_run(x.values, weight):
             return Product(self.multiply(x), None)
         return Product(cublaslt.multiply(x.values, weight, self._tensors["factors"][0, :1]), x.scales[0])
 

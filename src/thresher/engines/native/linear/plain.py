@@ -33,7 +33,7 @@ class _Plain(StoredLinear):
     def multiply(self, x: Activation) -> torch.Tensor:
         """``x @ weight.T``."""
         weight = self._tensors["weight"]
-        if cublaslt.can_run(x.values):
+        if cublaslt.can_run(x.values, weight):
             return cublaslt.multiply(x.values, weight).to(x.dtype)
         return F.linear(x.values, weight).to(x.dtype)
 
