@@ -27,8 +27,9 @@ def can_run(device: torch.device) -> bool:
     if importlib.util.find_spec("flashinfer") is None:
         return False
     try:
-        run(_one_token(device))
-        torch.cuda.synchronize(device)
+        with torch.cuda.device(device):  # where it launches
+            run(_one_token(device))
+            torch.cuda.synchronize(device)
     except Exception as error:  # noqa: BLE001 - whatever a missing compiler or another version raises
         logger.warning("FlashInfer is installed, but its delta rule cannot run: %s", str(error).strip() or repr(error))
         return False
