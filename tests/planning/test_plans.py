@@ -102,7 +102,9 @@ def test_a_model_larger_than_all_cards_together(models: dict[str, ModelOutline])
         assert not any(fit.fits for fit in fits if not fit.streamed_layers)
         four_bits = next(fit for fit in fits if fit.setting.precision.startswith("nvfp4") and not fit.fits)
         assert four_bits.remedies[0].startswith("--weights-memory")
-        assert any(remedy.endswith("such GPUs") for remedy in four_bits.remedies)
+        more = any(remedy.endswith("such GPUs") for remedy in four_bits.remedies)
+        # a layer's experts in 16 bits take 12 GiB while it computes: no number of small cards has room for that
+        assert more == (hardware.gpus[0].memory_bytes > 100 * GIB), four_bits
 
 
 def test_servers_share_heads_out_evenly(models: dict[str, ModelOutline]) -> None:
@@ -116,7 +118,8 @@ def test_servers_share_heads_out_evenly(models: dict[str, ModelOutline]) -> None
 def test_without_a_gpu(models: dict[str, ModelOutline]) -> None:
     found = plan(models[NAME], machine(ram_gib=24))
     assert {fit.setting.engine for fit in found.fits} == {"native", "llamacpp", "llama-server"}
-    assert {fit.setting.precision for fit in found.fits if fit.fits} == {"UD-Q5_K_XL", "Q4_K_M"}
+    whole = {fit.setting.precision for fit in found.fits if fit.fits and not fit.streamed_layers}
+    assert whole == {"UD-Q5_K_XL", "Q4_K_M"}
     assert found.speeds == ()
 
 
