@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from thresher.cli.console import print_line, print_note, print_table
-from thresher.evaluation import Acceptance, CalibrationOutcome, GoldReport, Measurement
+from thresher.evaluation import Acceptance, CalibrationOutcome, Measurement, gold_notes
 from thresher.evaluation.confidence import ConfidenceCheck
 from thresher.evaluation.quality import Quality
-from thresher.pipeline.evaluating import Evaluation, QuestionEvaluation
+from thresher.pipeline.evaluating import Evaluation
 
 #: Labels and confusions printed; all are in ``--json``.
 _MOST_CLASSES = 30
@@ -20,7 +20,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     if evaluation.left:
         print_note(f"{evaluation.left:,} documents are not labelled yet and not counted")
     for part in evaluation.questions:
-        for note in _gold_notes(part):
+        for note in () if part.gold is None else gold_notes(part.question, part.gold):
             print_note(note)
         if len(evaluation.questions) > 1:
             print_line(f"== {part.question} ({part.kind}) ==")
@@ -31,32 +31,6 @@ def print_evaluation(evaluation: Evaluation) -> None:
         if part.acceptance is not None:
             _print_acceptance(part.acceptance)
     print_line(f"{evaluation.model} on {evaluation.engine}, precision {evaluation.precision}; job {evaluation.job}")
-
-
-def _gold_notes(part: QuestionEvaluation) -> Iterator[str]:
-    report = part.gold
-    if report is None:
-        return
-    yield f"{part.question}: gold labels of {report.matched:,} of {report.rows:,} documents, from {report.source}"
-    yield from _gold_problems(report)
-
-
-def _gold_problems(report: GoldReport) -> Iterator[str]:
-    missing = report.given - report.matched
-    if missing:
-        yield f"{missing:,} documents with gold labels are not in the job, such as {report.unmatched[0]}"
-    chosen = {queue: count for queue, count in report.queues.items() if queue != "random"}
-    if chosen:
-        named = ", ".join(f"{count:,} {queue}" for queue, count in chosen.items())
-        yield f"reviewed, but not in random order: {named}; so these figures are not those of all documents"
-    if report.conflicting:
-        yield (
-            f"{len(report.conflicting):,} documents have gold labels that contradict each other and are left out: "
-            f"{', '.join(report.conflicting[:5])}"
-        )
-    if report.unknown_labels:
-        named = ", ".join(f"{label} ({count:,})" for label, count in list(report.unknown_labels.items())[:5])
-        yield f"gold labels that are none of the task's, so that no answer can be right: {named}"
 
 
 def _print_measurement(found: Measurement, kind: str) -> None:

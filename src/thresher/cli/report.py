@@ -15,6 +15,12 @@ from thresher.reports import write_report
 def command(
     job: Annotated[Path, typer.Argument(metavar="JOB", help="The job's folder, as classify printed it.")],
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The page to write, named .html.")],
+    gold: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Right labels, as for evaluate (default: those kept by classify or reviews)."
+        ),
+    ] = None,
     samples: Annotated[
         int,
         typer.Option(
@@ -34,5 +40,5 @@ def command(
     Example: thresher report thresher-jobs/labels-1a2b3c4d --to report.html
     """
     with JobView.open(job) as view:
-        write_report(view, to, samples=samples, overwrite=overwrite)
+        write_report(view, to, gold=gold, samples=samples, overwrite=overwrite)
     print_note(f"report written to {to}")

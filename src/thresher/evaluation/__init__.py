@@ -25,6 +25,7 @@ from thresher.evaluation.acceptance import Acceptance, Decision, accept
 from thresher.evaluation.calibrating import CalibrationOutcome, CalibrationTrial, calibrate
 from thresher.evaluation.fitting import contextual
 from thresher.evaluation.gold import GoldLabel, GoldReport, GoldTable, Judged
+from thresher.evaluation.gold_notes import gold_notes
 from thresher.evaluation.measuring import Measurement, measure
 from thresher.evaluation.piles import Candidate, Level
 from thresher.evaluation.question import QuestionFacts
@@ -45,5 +46,6 @@ __all__ = [
     "accept",
     "calibrate",
     "contextual",
+    "gold_notes",
     "measure",
 ]

@@ -31,7 +31,7 @@ def export(view: JobView, file: Path, *, overwrite: bool = False, format_name: s
         DiskFullError: the disk is full; ``file`` is as it was.
     """
     check_target(file, overwrite=overwrite, format_name=format_name)
-    has_gold = any(row.gold is not None for row in view.rows())
+    has_gold = view.has_gold()
     reviewed = ReviewedLabels.of_job(view.folder)
     there = {
         "gold": has_gold,

@@ -132,6 +132,15 @@ class JobView:
         """Question -> label -> mean probability on texts without content; empty where they were not read."""
         return stored_content_free(self.folder, self._connection, self._scope["run"])
 
+    def has_gold(self) -> bool:
+        """Whether any document of the latest run has a gold label."""
+        query = (
+            "SELECT EXISTS (SELECT 1 FROM documents AS d "
+            "WHERE d.run_id = :run AND d.listing >= :listing AND d.gold IS NOT NULL)"
+        )
+        with translated_errors(self.folder):
+            return bool(self._all(query)[0][0])
+
     def passes(self, most_stretches: int = 60) -> tuple[PassRecord, ...]:
         """The passes of the latest run, the oldest first; the pace of each in ``most_stretches`` stretches at most."""
         with translated_errors(self.folder):

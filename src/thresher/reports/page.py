@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
@@ -14,7 +14,11 @@ from thresher.charts import bars, histogram
 from thresher.durations import duration
 from thresher.jobs import PassRecord
 from thresher.reports.facts import PROBABILITY_BINS, QuestionAnswers, ReportFacts
+from thresher.reports.quality import quality_parts
 from thresher.reports.wording import moment, share
+
+if TYPE_CHECKING:
+    from thresher.pipeline.evaluating import Evaluation
 
 #: How a kind of question is put to people.
 _KINDS = {
@@ -52,7 +56,7 @@ class _SpeedPart:
     machine: tuple[tuple[str, str], ...]
 
 
-def page(facts: ReportFacts) -> str:
+def page(facts: ReportFacts, evaluation: Evaluation | None = None) -> str:
     """The page, HTML that runs no script and asks for no other file.
 
     Raises:
@@ -68,7 +72,7 @@ def page(facts: ReportFacts) -> str:
         kinds=_KINDS,
         tiles=_tiles(facts),
         questions=[_question(answers) for answers in facts.answers],
-        evaluation=None,
+        qualities=[] if evaluation is None else quality_parts(evaluation),
         speeds=[_speed(number, record) for number, record in enumerate(facts.passes, 1)],
         with_samples=any(samples for answers in facts.answers for samples in answers.samples.values()),
         command=next((record.facts.command for record in facts.passes if record.facts.command), ""),

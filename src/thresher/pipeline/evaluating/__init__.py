@@ -6,7 +6,7 @@ decisions.py                    what to do with each document, as a table to fil
 """
 
 from thresher.pipeline.evaluating.decisions import write_decisions
-from thresher.pipeline.evaluating.job import evaluate, evaluate_job
+from thresher.pipeline.evaluating.job import evaluate, evaluate_if_gold, evaluate_job
 from thresher.pipeline.evaluating.options import EvaluateOptions
 from thresher.pipeline.evaluating.result import DocumentDecision, Evaluation, QuestionEvaluation
 
@@ -16,6 +16,7 @@ __all__ = [
     "Evaluation",
     "QuestionEvaluation",
     "evaluate",
+    "evaluate_if_gold",
     "evaluate_job",
     "write_decisions",
 ]

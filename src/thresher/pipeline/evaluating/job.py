@@ -72,17 +72,39 @@ def evaluate_job(folder: Path, options: EvaluateOptions) -> Evaluation:
                 "there are no gold labels to compare with: give --gold FILE (columns document_id and label), keep a "
                 "table's with classify --gold-column, review some, or plan with --target what to check"
             )
-        parts = [Part(view, question, options) for question in questions]
-        _sort_rows(view, table, parts, options)
-        if table is not None:
-            table.check()
-        evaluations = [part.evaluate(table) for part in parts]
-        if options.calibrate is not None:
-            store_calibrations(folder, view.run.fingerprint, {part.facts.name: part.calibration for part in parts})
-        return Evaluation(
-            job=str(folder), task=view.run.task, model=view.run.model, engine=view.run.engine,
-            precision=view.run.precision, seed=options.seed, left=view.counts().left, questions=tuple(evaluations),
-        )  # fmt: skip
+        return _evaluate(view, view.run, questions, table, options)
+
+
+def evaluate_if_gold(folder: Path, gold: Path | None = None) -> Evaluation | None:
+    """The evaluation of a job that has gold labels (of ``gold``, kept by ``classify``, or of reviews); else None.
+
+    Raises:
+        UsageError: the gold labels do not fit the job.
+        JobError: there is no job, or it cannot be read.
+    """
+    options = EvaluateOptions(gold=gold)
+    with JobView.open(folder) as view:
+        if view.run is None:
+            return None
+        questions = _questions(view.run, None)
+        table = gold_table(view, questions, gold, None, reviewed=False)
+        return None if table is None else _evaluate(view, view.run, questions, table, options)
+
+
+def _evaluate(
+    view: JobView, run: RunFacts, questions: Sequence[QuestionFacts], table: GoldTable | None, options: EvaluateOptions
+) -> Evaluation:
+    parts = [Part(view, question, options) for question in questions]
+    _sort_rows(view, table, parts, options)
+    if table is not None:
+        table.check()
+    evaluations = [part.evaluate(table) for part in parts]
+    if options.calibrate is not None:
+        store_calibrations(view.folder, run.fingerprint, {part.facts.name: part.calibration for part in parts})
+    return Evaluation(
+        job=str(view.folder), task=run.task, model=run.model, engine=run.engine, precision=run.precision,
+        seed=options.seed, left=view.counts().left, questions=tuple(evaluations),
+    )  # fmt: skip
 
 
 def _questions(run: RunFacts, only: str | None) -> list[QuestionFacts]:
