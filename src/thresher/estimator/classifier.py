@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from thresher.errors import EstimatorError, UnlabelledError, UsageError
+from thresher.errors import EngineError, EstimatorError, UnlabelledError, UsageError
 from thresher.estimator.choosing import choose_examples
 from thresher.estimator.texts import as_texts, check_known, checked_y, classes_in, classes_of
 from thresher.pipeline import ClassifyOptions, LongPolicy, close_engine, text_labelling
@@ -133,13 +133,14 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             NotFittedError: ``fit`` was not called.
             EstimatorError: (a ``ValueError``) something in ``X`` is not text; names the row.
             UnlabelledError: texts that have no label (empty ones, or too long with ``long="skip"``); names the rows.
-            EngineError: the engine cannot go on.
+            EngineError: the engine cannot go on, or is a server that gives no probabilities.
         """
         check_is_fitted(self)
         texts = as_texts(X)
         with text_labelling(self.task_, *self._opened_with) as labelling:
             predictions = labelling.predictions(texts)
         _check_labelled(predictions)
+        _check_probabilities(predictions)
         names = list(map(str, self.classes_))
         return np.array([[prediction.probabilities[name] for name in names] for prediction in predictions])
 
@@ -223,3 +224,12 @@ def _check_labelled(predictions: Sequence[Prediction]) -> None:
         )
         rest = f"; and {len(failed) - _FAILURES_NAMED} more" if len(failed) > _FAILURES_NAMED else ""
         raise UnlabelledError(f"{len(failed)} of {len(predictions)} texts have no label: {named}{rest}")
+
+
+def _check_probabilities(predictions: Sequence[Prediction]) -> None:
+    without = [prediction.document_id for prediction in predictions if not prediction.probabilities]
+    if without:
+        raise EngineError(
+            f"{len(without)} of {len(predictions)} texts have a label without probabilities (rows "
+            f"{', '.join(without[:_FAILURES_NAMED])}): the endpoint does not give them; use predict, or another engine"
+        )

@@ -94,9 +94,18 @@ def _split_evenly(tokens: Sequence[int], largest: int) -> list[Sequence[int]]:
 
 
 def join_windows(answers: Sequence[Answer], window_tokens: Sequence[int]) -> Answer:
-    """One answer from those of a document's windows: log probabilities averaged by tokens, renormalised."""
+    """One answer from those of a document's windows: log probabilities averaged by tokens, renormalised.
+
+    Raises:
+        ValueError: the windows have different labels, and no probabilities say which one counts more.
+    """
     if len(answers) == 1:
         return answers[0]
+    if any(answer.choice is not None for answer in answers):
+        labels = {answer.best for answer in answers}
+        if len(labels) > 1:
+            raise ValueError("its windows have different labels, and the endpoint gives no probabilities to weigh them")
+        return Answer((), None, choice=labels.pop())
     total = sum(window_tokens)
     logs = [
         math.fsum(
