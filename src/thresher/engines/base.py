@@ -20,6 +20,7 @@ class EngineOptions:
     threads: int | None = None
     device: str | None = None
     weights_memory_bytes: int | None = None  # the most that weights may take; the rest is streamed
+    deadline_s: float | None = None  # for a server's answer to one request
     settings: Mapping[str, int] = field(default_factory=dict)  # engine-specific, from a saved profile
 
 

@@ -1,0 +1,205 @@
+"""HTTP to one server: one attempt a call, JSON in and out, every accident a typed fault.
+
+Nothing is followed: an answer that sends the caller elsewhere is a fault, so that neither the key nor a document leaves
+for a host that the user did not name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import httpx2 as httpx
+
+from thresher.engines.servers.client.address import Address
+from thresher.engines.servers.client.retry import retry_after_seconds
+from thresher.engines.servers.fault import (
+    AbsentError,
+    BadAnswerError,
+    BadRequestError,
+    BusyError,
+    DeadlineError,
+    DeniedError,
+    LoadingError,
+    RedirectError,
+    ServerError,
+    ServerFailedError,
+    UnreachableError,
+    UntrustedError,
+)
+
+DEFAULT_DEADLINE_S = 600.0
+_CONNECT_TIMEOUT_S = 10.0
+#: Shorter than the 5 s after which llama-server and uvicorn hang up on idle connections, so that we do it first.
+_KEEP_ALIVE_S = 4.0
+_LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer with a status of 400 or more."""
+
+    status: int
+    body: Any  # the JSON, None where it is none
+    headers: Mapping[str, str]
+    path: str
+
+    def error_field(self, name: str) -> Any:
+        """``name`` of the object ``error`` in the body, where servers put their typed fields; else of the body."""
+        body = self.body if isinstance(self.body, dict) else {}
+        error = body.get("error")
+        return (error if isinstance(error, dict) else body).get(name)
+
+
+#: What an adapter knows of its server's typed errors; None leaves the refusal to its status.
+Translate = Callable[[Refusal], ServerError | None]
+
+
+class Client:
+    """Speaks with one server. Used within one event loop; ``close`` at the end."""
+
+    def __init__(
+        self, address: Address, *, deadline_s: float = DEFAULT_DEADLINE_S, translate: Translate = lambda _: None
+    ) -> None:
+        self.address = address
+        self.deadline_s = deadline_s
+        self._translate = translate
+        key = address.key()
+        # no limit on connections: the engine's own limit says how many requests there are at once
+        self._http = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            follow_redirects=False,
+            timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
+            limits=httpx.Limits(max_connections=None, keepalive_expiry=_KEEP_ALIVE_S),
+            trust_env=not address.is_loopback,  # a proxy for the outside has no business with this machine
+        )
+
+    def understanding(self, translate: Translate) -> None:
+        """From now on refusals are first shown to ``translate``."""
+        self._translate = translate
+
+    async def get(self, path: str, *, deadline_s: float | None = None) -> Any:
+        """The JSON that ``path`` answers with; an address in full is taken as it is. Raises ``ServerError``."""
+        return await self._ask("GET", path, None, deadline_s)
+
+    async def post(self, path: str, body: Any, *, deadline_s: float | None = None) -> Any:
+        """The JSON that ``path`` answers ``body`` with. Raises ``ServerError``."""
+        return await self._ask("POST", path, body, deadline_s)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def _ask(self, method: str, path: str, body: Any, deadline_s: float | None) -> Any:
+        deadline_s = deadline_s or self.deadline_s
+        url = path if "://" in path else f"{self.address.url}{path}"
+        try:
+            async with asyncio.timeout(deadline_s):
+                status, headers, content = await self._exchange(method, url, body)
+        except TimeoutError as error:
+            raise DeadlineError(f"{self.address}: no answer from {path} within {deadline_s:g} s") from error
+        except httpx.ConnectError as error:
+            raise self._not_connected(error) from error
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            reason = f"{self.address}: the connection was cut ({type(error).__name__})"
+            raise UnreachableError(reason, in_flight=True) from error
+        return self._read(path, status, headers, content)
+
+    async def _exchange(self, method: str, url: str, body: Any) -> tuple[int, Mapping[str, str], bytes]:
+        """One exchange; a kept connection that the server has just hung up on is not the server's fault."""
+        content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            return await self._send(method, url, content, headers)
+        except httpx.RemoteProtocolError as error:
+            if not _was_stale(error):
+                raise
+            return await self._send(method, url, content, {**headers, "Connection": "close"})
+
+    async def _send(
+        self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        async with self._http.stream(method, url, content=content, headers=headers) as response:
+            parts, size = list[bytes](), 0
+            async for part in response.aiter_bytes():
+                parts.append(part)
+                size += len(part)
+                if size > _LARGEST_ANSWER_BYTES:
+                    raise BadAnswerError(f"{self.address}: an answer of more than {_LARGEST_ANSWER_BYTES:,} bytes")
+            return response.status_code, response.headers, b"".join(parts)
+
+    def _read(self, path: str, status: int, headers: Mapping[str, str], content: bytes) -> Any:
+        if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            raise self._sent_elsewhere(headers)
+        try:
+            body = json.loads(content)
+        except ValueError as error:
+            if status < HTTPStatus.MULTIPLE_CHOICES:
+                raise BadAnswerError(f"{self.address}: the answer of {path} is no JSON") from error
+            body = None
+        if status < HTTPStatus.MULTIPLE_CHOICES:
+            return body
+        refusal = Refusal(status, body, headers, path)
+        raise self._translate(refusal) or self._by_status(refusal)
+
+    def _by_status(self, refusal: Refusal) -> ServerError:
+        status, where = refusal.status, f"{self.address}: status {refusal.status} from {refusal.path}"
+        retry_after_s = retry_after_seconds(refusal.headers.get("retry-after"))
+        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            return DeniedError(f"{where}: {self._about_the_key()}")
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            return BusyError(f"{where}: the server takes no more requests for now", retry_after_s)
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            if retry_after_s is not None:
+                return BusyError(f"{where}: the server takes no more requests for now", retry_after_s)
+            return LoadingError(f"{where}: the server is not ready")
+        if status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}:
+            return AbsentError(f"{where}: the server has no such route or model{_its_words(refusal)}")
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return ServerFailedError(f"{where}: the server failed{_its_words(refusal)}")
+        return BadRequestError(f"{where}: the server refuses the request{_its_words(refusal)}")
+
+    def _about_the_key(self) -> str:
+        own, _, common = self.address.key_variables()
+        if self.address.key() is None:
+            return f"the server wants a key; set {common} (or {own}, for this server alone)"
+        return f"the server does not accept the key of {common} (or {own})"
+
+    def _not_connected(self, error: httpx.ConnectError) -> ServerError:
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+            return UntrustedError(
+                f"{self.address}: its certificate cannot be verified; add the authority that signed it to the system's "
+                "trusted ones, or name its file in SSL_CERT_FILE"
+            )
+        return UnreachableError(f"{self.address}: no server answers there; start it, or mend the address")
+
+    def _sent_elsewhere(self, headers: Mapping[str, str]) -> RedirectError:
+        target = httpx.URL(headers.get("location", "")).copy_with(query=None, fragment=None, userinfo=b"")
+        return RedirectError(
+            f"{self.address}: the server sends its callers to {target}; documents and keys go to no other host than "
+            "the one named: give that address to --model, if you trust it"
+        )
+
+
+def _its_words(refusal: Refusal) -> str:
+    """The first line of what the server says, for people; nothing is decided by it."""
+    message = refusal.error_field("message") or refusal.error_field("detail")
+    return f": {message.splitlines()[0][:300]}" if isinstance(message, str) and message.strip() else ""
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _was_stale(error: httpx.RemoteProtocolError) -> bool:  # noqa: ARG001
+    """Whether the server hung up before it sent anything."""
+    return True

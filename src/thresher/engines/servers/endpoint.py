@@ -1,0 +1,153 @@
+"""One of the engine's servers: whether it is there, how many requests it gets at once, how fast it is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from thresher.engines.servers.adapter import Adapter, AdapterKind, Wishes
+from thresher.engines.servers.client.limit import Limit
+from thresher.engines.servers.client.retry import Backoff
+from thresher.engines.servers.client.transport import Client
+from thresher.engines.servers.fault import AbsentError, BusyError, LoadingError, ServerError
+
+#: A server that answers that it is loading or busy is waited for so many times as long as one that does not answer.
+_PATIENCE_WITH_SIGNS_OF_LIFE = 10
+_NEWEST_SHARE = 0.2  # of a new measurement in the speed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait for a server."""
+
+    deadline_s: float = 600.0  # for the answer to one request
+    away_s: float = 60.0  # for a server that is gone to come back
+
+
+class Endpoint:
+    """A server with its adapter. ``up`` while requests may be sent; a server that is away is asked until it is back."""
+
+    def __init__(
+        self, name: str, kind: AdapterKind, client: Client, adapter: Adapter, wishes: Wishes, patience: Patience
+    ) -> None:
+        self.name = name
+        self.client = client
+        self.adapter = adapter
+        self.limit = Limit(adapter.facts.slots)
+        self.alone = False  # a request is being read that nothing may be read beside
+        self.trouble: ServerError | None = None
+        self._kind = kind
+        self._wishes = wishes
+        self._patience = patience
+        self._trouble_since_s = 0.0
+        self._useless = False
+        self._busy_times = 0
+        self._paused_until_s = 0.0
+        self._reviving: asyncio.Task[None] | None = None
+        self._tokens_per_second: float | None = None
+        self._measured_at_once = 1
+
+    @property
+    def up(self) -> bool:
+        """Whether requests may be sent to it."""
+        return self._reviving is None and not self._useless
+
+    def pause_s(self) -> float:
+        """How long it wants to be left alone."""
+        return max(0.0, self._paused_until_s - time.monotonic())
+
+    def hopeless(self) -> bool:
+        """Whether it has been in trouble for longer than it is waited for."""
+        if self.trouble is None:
+            return False
+        patience_s = self._patience.away_s
+        if isinstance(self.trouble, (LoadingError, BusyError)):
+            patience_s *= _PATIENCE_WITH_SIGNS_OF_LIFE
+        return self._useless or time.monotonic() - self._trouble_since_s > patience_s
+
+    def was_read(self, tokens: int, seconds: float, at_once: int) -> None:
+        """A request of so many computed tokens took so long, with so many in flight."""
+        self.trouble, self._busy_times = None, 0
+        self.limit.was_read(tokens, time.monotonic())
+        speed = tokens * at_once / max(seconds, 1e-6)
+        known = self._tokens_per_second
+        self._tokens_per_second = speed if known is None else known + _NEWEST_SHARE * (speed - known)
+        self._measured_at_once = at_once
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """As measured of late, all its lanes together; None before the first answer."""
+        return self._tokens_per_second
+
+    def seconds_for(self, tokens: int) -> float | None:
+        """How long a request of so many tokens would take it; None where nothing is known."""
+        return None if not self._tokens_per_second else tokens * self._measured_at_once / self._tokens_per_second
+
+    def was_busy(self, fault: BusyError) -> None:
+        """It takes no more for now. One complaint of several that come together halves the limit."""
+        if not self.pause_s():
+            self._busy_times += 1
+            self.limit.was_busy()
+        wish_s = fault.retry_after_s
+        pause_s = Backoff().pause_s(self._busy_times) if wish_s is None else wish_s + Backoff().pause_s(1)
+        self._paused_until_s = max(self._paused_until_s, time.monotonic() + pause_s)
+        self._note(fault)
+
+    def fell(self, fault: ServerError) -> None:
+        """It cannot be reached, or is of no use. Asks until it is back, unless that would not help."""
+        self._note(fault)
+        self.limit.paused()
+        if not fault.passes:
+            self._useless = True
+        elif self._reviving is None:
+            self._reviving = asyncio.get_running_loop().create_task(self._revive())
+
+    async def seems_well(self) -> bool:
+        """Ask it, after a request got no answer; it falls where it gives none now."""
+        try:
+            await self.adapter.check()
+        except ServerError as fault:
+            if self.up:
+                self.fell(fault)
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Leave nothing behind."""
+        if self._reviving is not None:
+            self._reviving.cancel()
+        elif self.trouble is None:
+            try:
+                async with asyncio.timeout(5):
+                    await self.adapter.close()
+            except (ServerError, TimeoutError):
+                pass  # it is told at its next start
+        await self.client.close()
+
+    def _note(self, fault: ServerError) -> None:
+        if self.trouble is None:
+            self._trouble_since_s = time.monotonic()
+        self.trouble = fault
+
+    async def _revive(self) -> None:
+        backoff, failures = Backoff(), 0
+        while True:
+            try:
+                adapter = await self._kind.connect(self.client, self._wishes)
+                break
+            except ServerError as fault:
+                self.trouble = fault
+            failures += 1
+            await asyncio.sleep(backoff.pause_s(failures))
+        known, found = self.adapter.facts, adapter.facts
+        if found.model_fingerprint != known.model_fingerprint:
+            self.trouble = AbsentError(
+                f"{self.client.address}: serves {found.model} now, and this run began with {known.model}; start the "
+                "model again that the run began with, or run the command again for the new one"
+            )
+            self._useless = True
+        self.adapter = adapter
+        if found.slots != known.slots:
+            self.limit = Limit(found.slots)
+        self._reviving = None
