@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.simulators.http import Body, Handle, RefusalError, Reply, SimulatedServer
 from tests.support.simulators.model import SMALLEST_LOGPROB, SimulatedModel
+from tests.support.simulators.routes import Body, Handle, RefusalError, Simulator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ V0_5 = Offer(version="0.5.9")
 GATEWAY = Offer(version="0.5.9", generate=False, server_info="/server_info")
 
 
-class SglangSimulator(SimulatedServer):
+class SglangSimulator(Simulator):
     """One model under its path."""
 
     def __init__(self, model: SimulatedModel, offer: Offer = V0_5, *, api_key: str | None = None) -> None:
@@ -50,10 +50,10 @@ class SglangSimulator(SimulatedServer):
     def routes(self) -> Mapping[tuple[str, str], Handle]:
         """Those of the version."""
         routes: dict[tuple[str, str], Handle] = {
-            ("GET", "/health"): lambda _: (200, {}),
-            ("GET", "/v1/models"): lambda _: (200, {"object": "list", "data": [self._card()]}),
-            ("GET", "/get_model_info"): lambda _: (200, self._model_info()),
-            ("GET", self.offer.server_info): lambda _: (200, self._server_info()),
+            ("GET", "/health"): lambda _: {},
+            ("GET", "/v1/models"): lambda _: {"object": "list", "data": [self._card()]},
+            ("GET", "/get_model_info"): lambda _: self._model_info(),
+            ("GET", self.offer.server_info): lambda _: self._server_info(),
         }
         if self.offer.tokenizes:
             routes |= {("POST", "/tokenize"): self.tokenize, ("POST", "/detokenize"): self.detokenize}
@@ -86,20 +86,20 @@ class SglangSimulator(SimulatedServer):
             "internal_states": [{}],
         }
 
-    def tokenize(self, body: Body) -> Reply:
+    def tokenize(self, body: Body) -> dict[str, Any]:
         """One text or several; control tokens are recognised."""
         encode = self.model.tokenizer.encode_template
         prompt = body["prompt"]
         tokens: list[Any] = encode(prompt) if isinstance(prompt, str) else [encode(text) for text in prompt]
         count = len(tokens) if isinstance(prompt, str) else list(map(len, tokens))
-        return 200, {"tokens": tokens, "count": count, "max_model_len": self.offer.context_length}
+        return {"tokens": tokens, "count": count, "max_model_len": self.offer.context_length}
 
-    def detokenize(self, body: Body) -> Reply:
+    def detokenize(self, body: Body) -> dict[str, Any]:
         """The text, control tokens written out if asked for."""
         assert body.get("skip_special_tokens") is False
-        return 200, {"text": self.model.tokenizer.decode(body["tokens"])}
+        return {"text": self.model.tokenizer.decode(body["tokens"])}
 
-    def generate(self, body: Body) -> Reply:
+    def generate(self, body: Body) -> dict[str, Any]:
         """No token or one after a prompt of token ids, with log probabilities of what comes next."""
         sampling = body["sampling_params"]
         prompt, new_tokens = body["input_ids"], sampling["max_new_tokens"]
@@ -118,9 +118,9 @@ class SglangSimulator(SimulatedServer):
             meta["output_token_ids_logprobs"] = [[[logprobs[t], t, None] for t in wanted]] if wanted else []
             likeliest = sorted(range(len(logprobs)), key=lambda t: -logprobs[t])[: body.get("top_logprobs_num") or 0]
             meta["output_top_logprobs"] = [[[logprobs[t], t, None] for t in likeliest]] if likeliest else []
-        return 200, {"text": "", "output_ids": [], "meta_info": meta}
+        return {"text": "", "output_ids": [], "meta_info": meta}
 
-    def score(self, body: Body) -> Reply:
+    def score(self, body: Body) -> dict[str, Any]:
         """The probabilities of label tokens after query and item."""
         assert self.offer.multi_item_scoring_delimiter is None, "items would see each other"
         size = self.offer.text_vocabulary or self.model.tokenizer.vocabulary_size
@@ -135,7 +135,7 @@ class SglangSimulator(SimulatedServer):
             logprobs = self.model.logprobs(prompt)
             scores.append([math.exp(logprobs[token]) for token in labels])
         usage = {"prompt_tokens": total, "total_tokens": total, "completion_tokens": 0}
-        return 200, {"scores": scores, "model": body.get("model"), "usage": usage, "object": "scoring"}
+        return {"scores": scores, "model": body.get("model"), "usage": usage, "object": "scoring"}
 
     def _checked(self, prompt: Sequence[int], refusal: Any) -> Sequence[int]:
         if len(prompt) < self.offer.context_length:

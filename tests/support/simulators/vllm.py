@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.simulators.http import Body, Handle, RefusalError, Reply, SimulatedServer
 from tests.support.simulators.model import SMALLEST_LOGPROB, SimulatedModel
+from tests.support.simulators.routes import Body, Handle, RefusalError, Simulator
 
 _LARGEST_LOGPROB_TOKEN_IDS = 128
 
@@ -38,7 +38,7 @@ V0_22 = Offer(version="0.22.1", generative_scoring=True)
 MAIN = Offer(version="0.27.0", generative_scoring=True, logprob_token_ids=True)
 
 
-class VllmSimulator(SimulatedServer):
+class VllmSimulator(Simulator):
     """One model under one name."""
 
     def __init__(self, model: SimulatedModel, offer: Offer = MAIN, *, api_key: str | None = None) -> None:
@@ -50,9 +50,9 @@ class VllmSimulator(SimulatedServer):
     def routes(self) -> Mapping[tuple[str, str], Handle]:
         """Those of the version."""
         routes: dict[tuple[str, str], Handle] = {
-            ("GET", "/health"): lambda _: (200, {}),
-            ("GET", "/version"): lambda _: (200, {"version": self.offer.version}),
-            ("GET", "/v1/models"): lambda _: (200, {"object": "list", "data": [self._card()]}),
+            ("GET", "/health"): lambda _: {},
+            ("GET", "/version"): lambda _: {"version": self.offer.version},
+            ("GET", "/v1/models"): lambda _: {"object": "list", "data": [self._card()]},
             ("POST", "/v1/completions"): self.complete,
         }
         if self.offer.tokenizes:
@@ -65,7 +65,7 @@ class VllmSimulator(SimulatedServer):
         length = self.offer.max_model_len if self.offer.states_length else None
         return {"id": self.name, "object": "model", "owned_by": "vllm", "root": self.name, "max_model_len": length}
 
-    def tokenize(self, body: Body) -> Reply:
+    def tokenize(self, body: Body) -> dict[str, Any]:
         """Text, or a conversation put into the template; control tokens are recognised in both."""
         if "messages" in body:
             thinking = body.get("chat_template_kwargs", {}).get("enable_thinking", True)
@@ -75,13 +75,13 @@ class VllmSimulator(SimulatedServer):
             tokens = self.model.tokenizer.encode_template(body["prompt"])
         reply = {"count": len(tokens), "max_model_len": self.offer.max_model_len, "tokens": tokens}
         strings = [self.model.tokenizer.decode([t]) for t in tokens] if body.get("return_token_strs") else None
-        return 200, {**reply, "token_strs": strings}
+        return {**reply, "token_strs": strings}
 
-    def detokenize(self, body: Body) -> Reply:
+    def detokenize(self, body: Body) -> dict[str, Any]:
         """The text, control tokens written out."""
-        return 200, {"prompt": self.model.tokenizer.decode(body["tokens"])}
+        return {"prompt": self.model.tokenizer.decode(body["tokens"])}
 
-    def complete(self, body: Body) -> Reply:
+    def complete(self, body: Body) -> dict[str, Any]:
         """One token after a prompt of token ids, with log probabilities."""
         self._check_model(body)
         prompt = body["prompt"]
@@ -118,7 +118,7 @@ class VllmSimulator(SimulatedServer):
         usage: dict[str, Any] = {"prompt_tokens": len(prompt), "completion_tokens": 1, "total_tokens": len(prompt) + 1}
         if self.offer.prompt_tokens_details:
             usage["prompt_tokens_details"] = {"cached_tokens": cached}
-        return 200, {
+        return {
             "id": "cmpl-1",
             "object": "text_completion",
             "model": self.name,
@@ -126,7 +126,7 @@ class VllmSimulator(SimulatedServer):
             "usage": usage,
         }
 
-    def score(self, body: Body) -> Reply:
+    def score(self, body: Body) -> dict[str, Any]:
         """The probability of the first label token after query and item; what is too long is cut, as there."""
         self._check_model(body)
         labels = body["label_token_ids"]
@@ -138,7 +138,7 @@ class VllmSimulator(SimulatedServer):
             shown = _masked(raw, labels) if body.get("apply_softmax", True) else raw
             data.append({"index": index, "object": "score", "score": math.exp(shown[labels[0]])})
         usage = {"prompt_tokens": total, "completion_tokens": len(data), "total_tokens": total + len(data)}
-        return 200, {"id": "generative-scoring-1", "object": "list", "model": self.name, "data": data, "usage": usage}
+        return {"id": "generative-scoring-1", "object": "list", "model": self.name, "data": data, "usage": usage}
 
     def _check_model(self, body: Body) -> None:
         if body.get("model") not in (None, self.name):

@@ -96,7 +96,9 @@ class Scoring:
             raise BadAnswerError(f"{self._client.address}: /v1/score gave no scores") from error
         check_length(len(prompt), read_tokens)
         if len(scores) != len(tokens) or not any(score > 0 for score in scores):
-            raise BadAnswerError(f"{self._client.address}: /v1/score gave {scores!r:.80} for {len(tokens)} valid tokens")
+            raise BadAnswerError(
+                f"{self._client.address}: /v1/score gave {scores!r:.80} for {len(tokens)} valid tokens"
+            )
         logprobs = checked_logprobs([math.log(score) if score > 0 else -math.inf for score in scores])
         return _reading({"prompt_tokens": read_tokens}, len(prompt), logprobs, math.fsum(scores))
 
@@ -116,9 +118,7 @@ def _of(found: Mapping[int, Any], tokens: Sequence[int]) -> tuple[float, ...]:
     return checked_logprobs([found[token] for token in tokens])
 
 
-def _reading(
-    meta: Mapping[str, Any], sent_tokens: int, logprobs: tuple[float, ...], mass: float | None
-) -> Reading:
+def _reading(meta: Mapping[str, Any], sent_tokens: int, logprobs: tuple[float, ...], mass: float | None) -> Reading:
     read_tokens, cached_tokens = meta.get("prompt_tokens"), meta.get("cached_tokens")
     return Reading(
         logprobs=logprobs,

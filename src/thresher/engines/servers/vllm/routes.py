@@ -114,7 +114,8 @@ class AllowedTokens:
 
     def __init__(self, completions: Completions, *, top: int, raw: bool, normalised: bool) -> None:
         """``top``: how many of the likeliest the server lists; ``raw``: their figures are those before the choice was
-        narrowed."""
+        narrowed.
+        """
         self._completions = completions
         self._top = top
         self._raw = raw
@@ -126,7 +127,9 @@ class AllowedTokens:
         prompt_tokens = cached_tokens = 0
         left = list(tokens)
         while left:
-            found = await self._completions.next_token(prompt, logprobs=self._top, allowed_token_ids=self._asked(left, known))
+            found = await self._completions.next_token(
+                prompt, logprobs=self._top, allowed_token_ids=self._asked(left, known)
+            )
             prompt_tokens += found.prompt_tokens
             cached_tokens += found.cached_tokens
             known |= self._settled(found, left, known)
