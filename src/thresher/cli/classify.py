@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from thresher.cli.console import LiveProgress, print_note
-from thresher.cli.environment import variables_named
+from thresher.cli.environment import model_references, variables_named
 from thresher.cli.outcome import print_dry_run, print_run
 from thresher.cli.sizes import parse_size
 from thresher.engines import engine_names
@@ -33,11 +33,12 @@ def command(
         ),
     ],
     model: Annotated[
-        str,
+        list[str],
         typer.Option(
             metavar="REF",
             envvar="THRESHER_MODEL",
-            help="'demo' (shipped with Thresher), a .gguf file, a checkpoint folder, or owner/repo[:QUANT] on the hub.",
+            help="'demo' (shipped with Thresher), a .gguf file, a checkpoint folder, owner/repo[:QUANT] on the hub, or "
+            "the http(s):// address of a server; several addresses share the work.",
         ),
     ],
     task: Annotated[
@@ -121,6 +122,14 @@ def command(
         str | None,
         typer.Option(metavar="SIZE", help="Memory for weights, such as 12GiB; what does not fit is streamed."),
     ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="Of a served model: files with its tokenizer.", envvar="THRESHER_TOKENIZER"),
+    ] = None,
+    deadline: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Seconds a server may take for a document.", envvar="THRESHER_DEADLINE"),
+    ] = None,
     verbose: Annotated[
         bool,
         typer.Option("--verbose", "-v", help="Say at the end how long each stage was busy; with --json as 'stages'."),
@@ -143,14 +152,16 @@ def command(
             attachments=attachments, ocr=ocr, context_tokens=context, long_policy=long, limit=limit,
             retry_failed=retry_failed, store_text=not no_store_text, threads=threads, device=device,
             weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory),
+            tokenizer=tokenizer, deadline_s=deadline,
         )  # fmt: skip
         chosen = _task(task, labels)
+        models = model_references(invocation, model)
         exclude = [] if out is None else [out]
         with LiveProgress() as progress:
             if dry:
-                report = dry_run(inputs, chosen, model, options, exclude=exclude, progress=progress)
+                report = dry_run(inputs, chosen, models, options, exclude=exclude, progress=progress)
             else:
-                run = run_classify(inputs, chosen, model, options, exclude=exclude, progress=progress)
+                run = run_classify(inputs, chosen, models, options, exclude=exclude, progress=progress)
     if dry:
         print_dry_run(report, as_json=as_json, verbose=verbose)
         return

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import typer
 
 from thresher.errors import ThresherError
+from thresher.models import is_address
 
 PREFIX = "THRESHER_"
 
@@ -24,6 +25,14 @@ def variables_named(context: typer.Context) -> Iterator[None]:
         if used:
             error.args = (f"{error} (set in the environment: {', '.join(used)})",)
         raise
+
+
+def model_references(context: typer.Context, given: Sequence[str]) -> Sequence[str]:
+    """The values of ``--model``; a variable holds one reference, with spaces as it may be, or several addresses."""
+    source = context.get_parameter_source("model")
+    if source is None or source.name != "ENVIRONMENT" or all(map(is_address, given)):
+        return given
+    return [os.environ[f"{PREFIX}MODEL"]]
 
 
 def _used(context: typer.Context) -> Iterator[tuple[str, str, str]]:

@@ -1,9 +1,9 @@
 """What reads documents through a model.
 
-``base`` is the contract, ``registry`` the list of engines, ``fake`` and ``llamacpp`` the engines.
+``base`` is the contract, ``registry`` the list of engines; the others are the engines.
 """
 
-from thresher.engines.base import Engine, EngineInfo, EngineOptions
+from thresher.engines.base import Engine, EngineInfo, EngineOptions, ServedModelEngine
 from thresher.engines.registry import Availability, availability, choose_engine, engine_names, open_engine
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Engine",
     "EngineInfo",
     "EngineOptions",
+    "ServedModelEngine",
     "availability",
     "choose_engine",
     "engine_names",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
+from thresher.models.chat_template import ChatTemplate, PlainFormat
 from thresher.models.tokenizer import Tokenizer
 from thresher.types import Request, Scores
 
@@ -75,3 +76,12 @@ class Engine(Protocol):
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+
+
+@runtime_checkable
+class ServedModelEngine(Engine, Protocol):
+    """An engine whose model is elsewhere, so that the chat template comes with it."""
+
+    @property
+    def chat(self) -> ChatTemplate | PlainFormat:
+        """The model's own, or what stands in for it."""

@@ -11,12 +11,18 @@ from thresher.engines.base import Engine, EngineOptions
 from thresher.errors import EngineUnavailableError, ThresherError, UsageError
 from thresher.models.files import ModelFiles
 from thresher.models.model import Model, open_model
+from thresher.models.served import ServedModel
 from thresher.suggestions import did_you_mean
 
-#: Name -> what opens it.
+#: Name -> what opens it, of the engines that drive servers.
+SERVERS: Mapping[str, str] = {
+    "llama-server": "thresher.engines.servers.kinds:LlamaServer",
+}
+#: Name -> what opens it, of all engines.
 ENGINES: Mapping[str, str] = {
     "native": "thresher.engines.native.opening:Native",
     "llamacpp": "thresher.engines.llamacpp.opening:LlamaCpp",
+    **SERVERS,
     "fake": "thresher.engines.fake:Fake",
 }
 AUTO = "auto"
@@ -28,11 +34,11 @@ _PREFERRED: Mapping[str, str] = {
 
 
 class EngineKind(Protocol):
-    """What a name in :data:`ENGINES` leads to."""
+    """What a name in :data:`ENGINES` leads to. Those in :data:`SERVERS` open served models, too."""
 
     @staticmethod
-    def open(model: Model, options: EngineOptions) -> Engine:
-        """Open the engine for ``model``. Raises ``UsageError``, ``EngineError`` or ``ModelError``."""
+    def open(model: Model | ServedModel, options: EngineOptions) -> Engine:
+        """Open the engine for ``model``, served only for those in :data:`SERVERS`. Raises ``UsageError``, ``EngineError`` or ``ModelError``."""
 
     @staticmethod
     def version() -> str:
@@ -57,7 +63,7 @@ class Availability:
     reason: str  # what it runs on, or why it cannot
 
 
-def open_engine(name: str, model: ModelFiles | Model, options: EngineOptions | None = None) -> Engine:
+def open_engine(name: str, model: ModelFiles | Model | ServedModel, options: EngineOptions | None = None) -> Engine:
     """Open the engine called ``name`` (or ``auto``) for ``model``.
 
     Raises:
@@ -65,22 +71,24 @@ def open_engine(name: str, model: ModelFiles | Model, options: EngineOptions | N
         EngineError: its library is missing, or the model does not fit the memory.
         ModelError: the model cannot be read.
     """
-    opened = model if isinstance(model, Model) else open_model(model)
+    opened = open_model(model) if isinstance(model, ModelFiles) else model
     chosen, _ = choose_engine(name, opened)
     return _load(chosen).open(opened, options or EngineOptions())
 
 
-def choose_engine(name: str, model: Model) -> tuple[str, str]:
-    """The engine to use for ``model``, and why.
+def choose_engine(name: str, model: Model | ServedModel) -> tuple[str, str]:
+    """The engine to use for ``model``, and why. ``auto`` asks a server of which kind it is.
 
     Raises:
-        UsageError: no such engine.
-        EngineUnavailableError: ``auto`` finds none that can run here.
+        UsageError: no such engine, or one that reads files for a model that a server holds.
+        EngineUnavailableError: ``auto`` finds none that can run here, or no known server at the address.
     """
+    if name not in {AUTO, *ENGINES}:
+        known = [*ENGINES, AUTO]
+        raise UsageError(f"there is no engine {name!r}, only {', '.join(known)}{did_you_mean(name, known)}")
+    if isinstance(model, ServedModel):
+        return _choose_server(name, model)
     if name != AUTO:
-        if name not in ENGINES:
-            known = [*ENGINES, AUTO]
-            raise UsageError(f"there is no engine {name!r}, only {', '.join(known)}{did_you_mean(name, known)}")
         return name, "as asked"
     problems: list[str] = []
     for candidate, reason in _PREFERRED.items():
@@ -90,6 +98,20 @@ def choose_engine(name: str, model: Model) -> tuple[str, str]:
             return candidate, reason
         problems.append(f"{candidate}: {problem}")
     raise EngineUnavailableError(f"no engine can run this model here: {'; '.join(problems)}")
+
+
+def _choose_server(name: str, model: ServedModel) -> tuple[str, str]:
+    address = model.addresses[0]
+    if name == AUTO:
+        from thresher.engines.servers.opening import detect_server  # only here: HTTP takes long to import
+
+        return detect_server(address), f"answers at {address}"
+    if name not in SERVERS:
+        raise UsageError(
+            f"--engine {name} reads a model's files, and --model {address} is a server; leave --engine out, or give "
+            f"one of {', '.join(SERVERS)}"
+        )
+    return name, "as asked"
 
 
 def engine_names() -> tuple[str, ...]:

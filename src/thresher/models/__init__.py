@@ -5,6 +5,7 @@ from thresher.models.facts import ModelFacts
 from thresher.models.files import ModelFiles
 from thresher.models.model import Model, load_facts, open_model
 from thresher.models.reference import resolve
+from thresher.models.served import ServedModel, is_address, served_addresses
 
 __all__ = [
     "ChatTemplate",
@@ -12,7 +13,10 @@ __all__ = [
     "ModelFacts",
     "ModelFiles",
     "PlainFormat",
+    "ServedModel",
+    "is_address",
     "load_facts",
     "open_model",
     "resolve",
+    "served_addresses",
 ]

@@ -30,15 +30,15 @@ def resolve(reference: str, *, offline: bool | None = None, progress: Progress |
         ModelNotFoundError: nothing is there; the message names what is.
         ModelDownloadError: the hub cannot be reached or the disk is too small.
         ModelFormatError: a kind of model that this version cannot read.
-        ModelError: a server's address, which this version's engines do not take.
+        ModelError: a server's address, which has no files; see :mod:`~thresher.models.served`.
     """
     reference = reference.strip()
     if reference == "demo":
         return _demo()
     if re.match(r"^https?://", reference, re.IGNORECASE):
         raise ModelError(
-            f"{reference}: the address of a server is not supported by the engines of this version; "
-            "give a .gguf file, a folder or a hub name such as owner/repo:Q4_K_M"
+            f"{reference}: the address of a server, where a model's files are wanted; give a .gguf file, a folder or a "
+            "hub name such as owner/repo:Q4_K_M"
         )
     path = Path(reference).expanduser()
     if path.is_file() and path.suffix.lower() == ".safetensors":

@@ -10,6 +10,7 @@ from thresher.documents import is_frame, open_frame
 from thresher.errors import UsageError
 from thresher.pipeline.admission import LONG_POLICIES, LongPolicy
 from thresher.pipeline.dry_run import DryRun, dry_run
+from thresher.pipeline.opening import References
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.progress import Progress, ProgressState
 from thresher.pipeline.run import Run, run_classify
@@ -41,7 +42,7 @@ def classify(
     inputs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | object,
     task: Task | None = None,
     *,
-    model: str | os.PathLike[str],
+    model: References,
     engine: str = "auto",
     precision: str = "auto",
     job: str | os.PathLike[str] | None = None,
@@ -58,6 +59,8 @@ def classify(
     threads: int | None = None,
     device: str | None = None,
     weights_memory_bytes: int | None = None,
+    tokenizer: str | os.PathLike[str] | None = None,
+    deadline: float | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Give every document its label and its probability, durably.
@@ -68,7 +71,8 @@ def classify(
             anything that offers an Arrow stream (``__arrow_c_stream__``); its documents are called ``DataFrame:1``
             and so on where no column has their ids.
         task: what to ask; None for batch files (OpenAI batch JSONL), which bring their own prompts and labels.
-        model: ``"demo"``, a ``.gguf`` file, or ``"owner/repo[:QUANT]"`` on the hub.
+        model: ``"demo"``, a ``.gguf`` file, ``"owner/repo[:QUANT]"`` on the hub, or the address of a server that runs
+            (``"http://HOST:PORT"``); several addresses share the work.
         engine: a name that ``thresher engines`` lists, or ``"auto"``.
         precision: what the engine computes in; ``"auto"`` is the weights' own.
         job: the job's folder; the default depends on inputs and task. Running again goes on where it stopped.
@@ -85,6 +89,8 @@ def classify(
         threads: CPU threads of the engine.
         device: where the engine computes, e.g. ``"cpu"``.
         weights_memory_bytes: memory for weights; the engine ``native`` streams what does not fit.
+        tokenizer: of a served model: its files, or other files with the same tokenizer and chat template.
+        deadline: seconds that a server may take for one document; the default is 600.
         progress: told how the run goes.
 
     Returns:
@@ -111,11 +117,13 @@ def classify(
         threads=threads,
         device=device,
         weights_memory_bytes=weights_memory_bytes,
+        tokenizer=None if tokenizer is None else os.fspath(tokenizer),
+        deadline_s=deadline,
     )
     if is_frame(inputs):
         with open_frame(inputs) as frame:
-            return run_classify(frame, task, os.fspath(model), options, progress=progress)
-    return run_classify(_places(inputs), task, os.fspath(model), options, progress=progress)
+            return run_classify(frame, task, model, options, progress=progress)
+    return run_classify(_places(inputs), task, model, options, progress=progress)
 
 
 def _places(inputs: object) -> Sequence[str | os.PathLike[str]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from thresher.jobs import JobStore
 from thresher.pipeline.listing import Places, list_documents
+from thresher.pipeline.opening import References
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay, Prepared
 from thresher.pipeline.progress import Progress, SilentProgress
@@ -62,7 +63,7 @@ class DryRun:
 def dry_run(
     places: Places,
     task: Task | None,
-    model: str,
+    model: References,
     options: ClassifyOptions,
     *,
     exclude: Sequence[Path] = (),

@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from thresher.engines import Engine, EngineInfo, choose_engine, open_engine
+from thresher.engines import EngineInfo
 from thresher.errors import EngineError, EngineUnavailableError
-from thresher.models import Model, open_model, resolve
 from thresher.pipeline.admission import Admission, LongPolicy
+from thresher.pipeline.opening import Opened, References, find_model, open_chosen
 from thresher.pipeline.options import ClassifyOptions
-from thresher.pipeline.setup import engine_options, put_into_tokens
+from thresher.pipeline.setup import put_into_tokens
 from thresher.tasks import Task, TaskPrompt
 
 #: Tasks whose tokens are kept with the engine.
@@ -31,21 +31,23 @@ _KEPT_TASKS = 16
 class _Wish:
     """What an engine was opened for; equal wishes share it."""
 
-    model: str
+    models: tuple[str, ...]
     options: ClassifyOptions  # without what is no business of the engine
     file: tuple[int, int] | None  # size and time of change: a model that was replaced is opened again
 
     @classmethod
-    def of(cls, model: str, options: ClassifyOptions) -> _Wish:
+    def of(cls, model: References, options: ClassifyOptions) -> _Wish:
+        models = (os.fspath(model),) if isinstance(model, (str, os.PathLike)) else tuple(model)
         only_engine = ClassifyOptions(
             engine=options.engine, precision=options.precision, context_tokens=options.context_tokens,
             threads=options.threads, device=options.device, weights_memory_bytes=options.weights_memory_bytes,
+            tokenizer=options.tokenizer, deadline_s=options.deadline_s,
         )  # fmt: skip
         try:
-            status = Path(model).stat()
-        except OSError:  # no file: the demo model, or one of the hub
-            return cls(model, only_engine, None)
-        return cls(model, only_engine, (status.st_size, status.st_mtime_ns))
+            status = Path(models[0]).stat()
+        except OSError:  # no file: the demo model, or one of the hub or of a server
+            return cls(models, only_engine, None)
+        return cls(models, only_engine, (status.st_size, status.st_mtime_ns))
 
     def settled(self, info: EngineInfo) -> _Wish:
         """The same with engine and context as they came out."""
@@ -54,17 +56,18 @@ class _Wish:
 
 
 class OpenEngine:
-    """An engine with its model, and the tasks put into its tokens so far."""
+    """An engine, and the tasks put into the tokens of its model so far."""
 
-    def __init__(self, model: Model, engine: Engine) -> None:
-        self.model = model
-        self.engine = engine
+    def __init__(self, opened: Opened) -> None:
+        self.engine = opened.engine
+        self.notices = opened.notices
+        self._opened = opened
         self._tasks: dict[tuple[str, LongPolicy], tuple[TaskPrompt, Admission]] = {}
 
     def outfit(self, task: Task, policy: LongPolicy) -> tuple[TaskPrompt, Admission]:
         """See :func:`~thresher.pipeline.setup.put_into_tokens`; the same again for an equal task."""
         key = (f"{task.name}\0{task.fingerprint}", policy)
-        found = self._tasks.pop(key, None) or put_into_tokens(task, self.model, self.engine, policy)
+        found = self._tasks.pop(key, None) or put_into_tokens(task, self._opened, policy)
         self._tasks[key] = found  # the latest stands last
         if len(self._tasks) > _KEPT_TASKS:
             del self._tasks[next(iter(self._tasks))]
@@ -82,7 +85,7 @@ class KeptEngine:
         self._open: OpenEngine | None = None
 
     @contextlib.contextmanager
-    def lend(self, model: str, options: ClassifyOptions) -> Iterator[OpenEngine]:
+    def lend(self, model: References, options: ClassifyOptions) -> Iterator[OpenEngine]:
         """The engine for ``model``, for the caller alone until the block ends.
 
         Raises:
@@ -125,10 +128,8 @@ class KeptEngine:
             )
         self._give_back()  # first, so that both need not fit
         self._used = True
-        model = open_model(resolve(wish.model))
-        name, _ = choose_engine(wish.options.engine, model)
-        engine = open_engine(name, model, engine_options(wish.options, wish.options.context_tokens))
-        self._wish, self._open = wish, OpenEngine(model, engine)
+        opened = open_chosen(find_model(wish.models, wish.options), wish.options)
+        self._wish, self._open = wish, OpenEngine(opened)
         return self._open
 
     def _serves(self, opened: OpenEngine, wish: _Wish) -> bool:

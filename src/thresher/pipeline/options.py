@@ -41,6 +41,8 @@ class ClassifyOptions:
     threads: int | None = None
     device: str | None = None
     weights_memory_bytes: int | None = None
+    tokenizer: str | None = None  # the reference of a served model's files
+    deadline_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.long_policy not in LONG_POLICIES:
@@ -49,10 +51,11 @@ class ClassifyOptions:
             check_ocr()
         _check_at_least("--limit", self.limit, 1)
         _check_at_least("--threads", self.threads, 1)
+        _check_at_least("--deadline", self.deadline_s, 1)
         _check_at_least("--context", self.context_tokens, _SMALLEST_CONTEXT_TOKENS)
 
 
-def _check_at_least(flag: str, value: int | None, least: int) -> None:
+def _check_at_least(flag: str, value: float | None, least: int) -> None:
     if value is not None and value < least:
         raise UsageError(f"{flag} is {value}; it must be at least {least}")
 

@@ -12,6 +12,7 @@ from thresher.jobs import JobCounts, JobStore, JobView, RunFacts
 from thresher.pipeline.batch import BatchInputs
 from thresher.pipeline.interrupts import stop_on_interrupt
 from thresher.pipeline.listing import Inputs, Places, list_documents
+from thresher.pipeline.opening import References
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay
 from thresher.pipeline.progress import Progress, ProgressState, SilentProgress
@@ -44,7 +45,7 @@ class Run:
 def run_classify(
     places: Places,
     task: Task | None,
-    model: str,
+    model: References,
     options: ClassifyOptions,
     *,
     exclude: Sequence[Path] = (),

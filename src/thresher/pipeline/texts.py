@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ from thresher.engines import EngineInfo
 from thresher.pipeline.admission import Admission, Admitted, LongPolicy
 from thresher.pipeline.answering import Answered, Answering, Windows, answered_status
 from thresher.pipeline.kept_engine import KEPT, OpenEngine
+from thresher.pipeline.opening import References
 from thresher.pipeline.options import ClassifyOptions
 from thresher.tasks import Task, TaskPrompt, Verdict
 from thresher.types import Failure, Prediction
@@ -24,7 +24,7 @@ def classify_texts(
     texts: Sequence[str],
     task: Task,
     *,
-    model: str | os.PathLike[str],
+    model: References,
     engine: str = "auto",
     precision: str = "auto",
     context: int | None = None,
@@ -39,7 +39,8 @@ def classify_texts(
     Args:
         texts: the documents.
         task: what to ask.
-        model: ``"demo"``, a ``.gguf`` file, or ``"owner/repo[:QUANT]"`` on the hub.
+        model: ``"demo"``, a ``.gguf`` file, ``"owner/repo[:QUANT]"`` on the hub, or the address of a server that runs
+            (``"http://..."``), or several.
         engine: a name that ``thresher engines`` lists, or ``"auto"``.
         precision: what the engine computes in; ``"auto"`` is the weights' own.
         context: the largest prompt in tokens; the default is the model's own, cut to what the memory allows.
@@ -58,7 +59,7 @@ def classify_texts(
     options = ClassifyOptions(
         engine=engine, precision=precision, context_tokens=context, long_policy=long, threads=threads, device=device
     )
-    with text_labelling(task, os.fspath(model), options) as labelling:
+    with text_labelling(task, model, options) as labelling:
         return labelling.predictions(texts)
 
 
@@ -68,7 +69,7 @@ def close_engine() -> None:
 
 
 @contextlib.contextmanager
-def text_labelling(task: Task, model: str, options: ClassifyOptions) -> Iterator[TextLabelling]:
+def text_labelling(task: Task, model: References, options: ClassifyOptions) -> Iterator[TextLabelling]:
     """Everything open to label texts, for the caller alone until the block ends.
 
     Raises:
@@ -88,7 +89,7 @@ class TextLabelling:
         self._admission = admission
         self._answering = Answering(opened.engine)
         #: What a user should know before trusting the labels.
-        self.notices = (*opened.model.notices, *task_prompt.notices)
+        self.notices = (*opened.notices, *task_prompt.notices)
 
     @property
     def info(self) -> EngineInfo:

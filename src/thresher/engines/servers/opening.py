@@ -148,7 +148,7 @@ def _context_tokens(endpoints: Sequence[Endpoint], options: EngineOptions) -> in
     most = smallest.adapter.facts.context_tokens
     if options.context_tokens is not None and options.context_tokens > most:
         raise UsageError(
-            f"--context {options.context_tokens:,}: {smallest.client.address} has a context of {most:,} tokens for each "
-            "request; start it with a larger one, or leave the option out"
+            f"--context {options.context_tokens:,}: {smallest.client.address} has a context of {most:,} tokens for "
+            "each request; start it with a larger one, or leave the option out"
         )
     return options.context_tokens or most
