@@ -43,6 +43,11 @@ class _Batch:
     running: set[asyncio.Task[None]] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """A request is through; told only once its task counts as running no more."""
+        self.running.discard(task)
+        self.changed.set()
+
 
 class Dispatcher:
     """Runs in the engine's loop, one batch at a time."""
@@ -79,7 +84,7 @@ class Dispatcher:
                 endpoint.alone = job.deaths > 0
                 task = asyncio.create_task(self._read_one(batch, endpoint, job, lane))
                 batch.running.add(task)
-                task.add_done_callback(batch.running.discard)
+                task.add_done_callback(batch.ended)
 
     def _next_for(self, endpoint: Endpoint, batch: _Batch) -> Job | None:
         limit = endpoint.limit
@@ -115,7 +120,6 @@ class Dispatcher:
         finally:
             limit.give_back(lane)
             endpoint.alone = False
-            batch.changed.set()
 
     async def _after(self, fault: ServerError, batch: _Batch, endpoint: Endpoint, job: Job) -> None:
         """What a fault means for its request and its server."""
