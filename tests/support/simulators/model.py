@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from tests.support import engine_models
 from thresher.answers import AnswerTrie
 from thresher.engines import EngineOptions, open_engine
 from thresher.models import Model
+from thresher.models.chat_template import render
 from thresher.models.tokenizer import Tokenizer
 from thresher.types import Prompt, QuestionPrompt, Request
 
@@ -34,7 +37,8 @@ class SimulatedModel:
         )  # every token is an answer
         self._known: OrderedDict[tuple[int, ...], list[float]] = OrderedDict()
         self._mutex = threading.Lock()
-        self.reads = 0  # prompts asked for, known ones included
+        self._template = model.facts.chat_template or ""
+        self._around: dict[object, list[str]] = {}  # the template's own text around messages of some roles
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -45,7 +49,6 @@ class SimulatedModel:
         """The logarithm of every token's probability after ``tokens``."""
         key = tuple(tokens)
         with self._mutex:
-            self.reads += 1
             if key not in self._known:
                 self._known[key] = self._read(key)
                 if len(self._known) > _KEPT_PROMPTS:
@@ -63,18 +66,24 @@ class SimulatedModel:
             longest = max((_common(tokens, known) for known in self._known), default=0)
         return min(longest, len(tokens) - 1) // _BLOCK_TOKENS * _BLOCK_TOKENS
 
-    def chat_tokens(self, messages: Sequence[tuple[str, str]], *, thinking: bool) -> list[int]:
-        """A conversation (role, text) in the model's template, the answer opened.
+    def chat_tokens(self, messages: Sequence[Any], *, thinking: bool, opened: bool = True) -> list[int]:
+        """A conversation in the model's own template.
 
-        As servers do it: the whole text is tokenized at once, control tokens recognised wherever they stand. With
-        ``thinking`` the thought is left open.
+        As servers do it: the whole text is tokenized at once, control tokens recognised wherever they stand.
         """
-        texts = [text for _, text in messages]
-        around = self.model.chat.conversation([role for role, _ in messages])
-        joined = around[0] + "".join(text + after for text, after in zip(texts, around[1:], strict=True))
-        if thinking:
-            joined = joined[: joined.rindex("<think>") + len("<think>")] + "\n"
-        return self.tokenizer.encode_template(joined)
+        key = (tuple(message["role"] for message in messages), thinking, opened)
+        plain = all(isinstance(message["content"], str) for message in messages)
+        if not plain:
+            messages = [{**m, "content": "".join(part["text"] for part in m["content"])} for m in messages]
+        if key not in self._around:
+            places = [f"place{index}mark" for index in range(len(messages))]
+            shown = [{"role": role, "content": place} for role, place in zip(key[0], places, strict=True)]
+            text = render(self._template, shown, enable_thinking=thinking, add_generation_prompt=opened)
+            self._around[key] = re.split("|".join(places), text)
+        first, *after = self._around[key]
+        contents = [message["content"].strip() for message in messages]
+        text = first + "".join(text + between for text, between in zip(contents, after, strict=True))
+        return self.tokenizer.encode_template(text)
 
     @property
     def end_of_turn(self) -> int:

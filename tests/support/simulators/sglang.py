@@ -1,8 +1,9 @@
 """SGLang's server, as its documentation describes it.
 
-Followed: the native API, the sampling parameters and the scoring API of docs.sglang.io of 2026 (v0.5), and for ``V0_4``
-those of v0.4.0 (no ``token_ids_logprob``, no ``/v1/score``). Errors of the native routes are ``{"error": {"message"}}``,
-those of the OpenAI-compatible ones are flat. Unknown fields of a request are ignored, as there.
+Followed: the native API, the sampling parameters and the scoring API of docs.sglang.io of 2026 (v0.5). ``REDUCED`` has
+neither ``token_ids_logprob`` nor ``/v1/score``, as servers before 2025. Errors of the native routes are
+``{"error": {"message"}}``, those of the OpenAI-compatible ones are flat. Unknown fields of a request are ignored, as
+there.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Offer:
     tokenizes: bool = True
 
 
-V0_4 = Offer(version="0.4.0", token_ids_logprob=False, score=False, prefill_only=False, tokenizes=False)
+REDUCED = Offer(version="0.4.0", token_ids_logprob=False, score=False, prefill_only=False, tokenizes=False)
 V0_5 = Offer(version="0.5.9")
 GATEWAY = Offer(version="0.5.9", generate=False, server_info="/server_info")
 

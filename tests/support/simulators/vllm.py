@@ -69,8 +69,8 @@ class VllmSimulator(Simulator):
         """Text, or a conversation put into the template; control tokens are recognised in both."""
         if "messages" in body:
             thinking = body.get("chat_template_kwargs", {}).get("enable_thinking", True)
-            messages = [(message["role"], message["content"]) for message in body["messages"]]
-            tokens = self.model.chat_tokens(messages, thinking=thinking)
+            opened = body.get("add_generation_prompt", True)
+            tokens = self.model.chat_tokens(body["messages"], thinking=thinking, opened=opened)
         else:
             tokens = self.model.tokenizer.encode_template(body["prompt"])
         reply = {"count": len(tokens), "max_model_len": self.offer.max_model_len, "tokens": tokens}
@@ -106,8 +106,11 @@ class VllmSimulator(Simulator):
         top = {_token_id(t): max(shown[t], SMALLEST_LOGPROB) for t in [sampled, *listed]}
         assert body.get("return_tokens_as_token_ids"), "texts of tokens are not unique"
         logprobs = {
-            "tokens": [_token_id(sampled)], "token_logprobs": [shown[sampled]], "top_logprobs": [top], "text_offset": [0],
-        }  # fmt: skip
+            "tokens": [_token_id(sampled)],
+            "token_logprobs": [shown[sampled]],
+            "top_logprobs": [top],
+            "text_offset": [0],
+        }
         text = self.model.tokenizer.decode([sampled])
         choice = {
             "index": 0,
