@@ -10,6 +10,7 @@ usual. ``server.asked`` has every request that came, with its headers.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -145,10 +146,8 @@ class FaultServer:
         with self._lock:
             connections = list(self._connections)
         for closed in (self._listener, *connections):
-            try:
+            with contextlib.suppress(OSError):
                 closed.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             closed.close()
         self._thread.join()
 

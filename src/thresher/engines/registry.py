@@ -38,7 +38,10 @@ class EngineKind(Protocol):
 
     @staticmethod
     def open(model: Model | ServedModel, options: EngineOptions) -> Engine:
-        """Open the engine for ``model``, served only for those in :data:`SERVERS`. Raises ``UsageError``, ``EngineError`` or ``ModelError``."""
+        """Open the engine for ``model``, served only for those in :data:`SERVERS`.
+
+        Raises ``UsageError``, ``EngineError`` or ``ModelError``.
+        """
 
     @staticmethod
     def version() -> str:

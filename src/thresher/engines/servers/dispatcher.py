@@ -41,12 +41,15 @@ class _Batch:
     waiting: list[Job]  # of one prompt together, long ones first
     outlet: Outlet[Scores]
     running: set[asyncio.Task[None]] = field(default_factory=set)
+    broken: BaseException | None = None  # a fault of ours, which ends the run
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ended(self, task: asyncio.Task[None]) -> None:
-        """A request is through; told only once its task counts as running no more."""
+        """A request is through."""
         self.running.discard(task)
         self.changed.set()
+        if not task.cancelled() and task.exception() is not None:
+            self.broken = task.exception()
 
 
 class Dispatcher:
@@ -66,6 +69,8 @@ class Dispatcher:
                 if batch.waiting and not batch.running and all(endpoint.hopeless() for endpoint in self._endpoints):
                     await self._give_up(batch)
                 await self._until_changed(batch)
+                if batch.broken is not None:
+                    raise batch.broken
         finally:
             for task in batch.running:
                 task.cancel()
