@@ -117,7 +117,10 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             warnings.warn(notice, UserWarning, stacklevel=2)
         self.classes_, self.examples_, self.task_ = classes, examples, task
         self.engine_, self.context_ = info.engine, info.largest_request_tokens
-        self._opened_with = model, replace(options, engine=info.engine, context_tokens=info.largest_request_tokens)
+        self._opened_with = (
+            model,
+            replace(options, engine=info.engine, context_tokens=info.largest_request_tokens or None),
+        )
         return self
 
     def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from thresher.answers import Answer, AnswerTrie
 from thresher.errors import ModelFormatError, TaskError
+from thresher.models.chat_format import ChatFormat
 from thresher.models.tokenizer import Tokenizer
 from thresher.tasks.examples import fit_examples
 from thresher.tasks.labels import LabelNode
@@ -16,24 +16,6 @@ from thresher.tasks.task import Task
 from thresher.tasks.verdict import Decided, Verdict, reach_verdict
 from thresher.tasks.wording import answer_requests, children_request, document_text, message_head
 from thresher.types import Prompt, QuestionPrompt
-
-
-class ChatFormat(Protocol):
-    """The part of a model's chat template that a prompt needs."""
-
-    def pieces(self, user_pieces: tuple[str, ...]) -> tuple[str, ...]:
-        """The template's own text before, between and after the pieces of a user's message."""
-
-    def conversation(self, roles: Sequence[str]) -> tuple[str, ...]:
-        """The template's own text before, between and after messages of these roles, the last one the user's."""
-
-    @property
-    def end_of_turn(self) -> str:
-        """The text that ends the assistant's turn; one control token."""
-
-    @property
-    def next_turn(self) -> tuple[str, str]:
-        """The template's own text around a user's second message: behind the first answer's end of turn, and after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

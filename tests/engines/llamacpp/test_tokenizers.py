@@ -12,10 +12,11 @@ from tests.support import engine_models
 from thresher.engines import open_engine
 from thresher.engines.llamacpp.binding import open_binding
 from thresher.engines.llamacpp.loaded_model import LoadedModel
-from thresher.engines.llamacpp.tokenizers import PROBES, choose_tokenizer
+from thresher.engines.llamacpp.tokenizers import choose_tokenizer
 from thresher.engines.llamacpp.vocabulary import LlamaTokenizer
 from thresher.errors import EngineError
 from thresher.models.byte_level_tokenizer import ByteLevelTokenizer
+from thresher.models.tokenizer import PROBES
 
 
 @pytest.fixture(scope="module")

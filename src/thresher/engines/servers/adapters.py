@@ -15,6 +15,7 @@ ADAPTERS: Mapping[str, str] = {
     "llama-server": "thresher.engines.servers.llama_server.adapter:LlamaServer",
     "vllm": "thresher.engines.servers.vllm.adapter:Vllm",
     "sglang": "thresher.engines.servers.sglang.adapter:Sglang",
+    "openai": "thresher.engines.servers.openai.adapter:OpenAi",
 }
 
 

@@ -11,13 +11,13 @@ from thresher.engines.servers.adapter import Wishes
 from thresher.engines.servers.client.address import Address
 from thresher.engines.servers.fault import AbsentError, BadRequestError
 from thresher.errors import ModelError, UsageError
-from thresher.models.chat_template import ChatTemplate, PlainFormat
+from thresher.models.chat_format import ChatFormat
 from thresher.models.model import Model, open_model
 from thresher.models.reference import resolve
-from thresher.models.tokenizer import Tokenizer
+from thresher.models.tokenizer import PROBES, Tokenizer
 
 #: Tokenizers that agree on this are taken to be the same.
-_SAMPLE = "The 1,234th invoice (naïve größe, счёт, 請求書) costs 56.78 €;\n\n\tdef f(x): return x**2  # done"
+_SAMPLE = "\n".join(PROBES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Vocabulary:
     """What turns a task into the tokens of a served model."""
 
     tokenizer: Tokenizer
-    chat: ChatTemplate | PlainFormat
+    chat: ChatFormat
     notices: tuple[str, ...] = ()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -14,10 +14,10 @@ from thresher.engines.servers.client.transport import Client, Refusal
 from thresher.engines.servers.fault import AbsentError, BadRequestError, ServerError, TooLongError
 from thresher.engines.servers.model_list import fingerprint_of, model_cards, wanted_card
 from thresher.engines.servers.openai.chat import ChatRoute, Completion
-from thresher.engines.servers.openai.replies import NoLabelError, said, surface
-from thresher.engines.servers.openai.shares import Shares, shares
+from thresher.engines.servers.openai.replies import Form, NoLabelError, said, surface
+from thresher.engines.servers.openai.shares import first_mass, shares
 from thresher.engines.servers.openai.terms import Terms, find_terms
-from thresher.engines.servers.openai.turns import TOKENIZER, Replies, TurnFormat, messages_of
+from thresher.engines.servers.openai.turns import TOKENIZER, Message, Replies, TurnFormat, messages_of
 from thresher.errors import UsageError
 from thresher.models.tokenizer import Tokenizer
 from thresher.types import Request, Scores
@@ -49,17 +49,12 @@ class OpenAi:
         chat = ChatRoute(client, str(card["id"]))
         terms = await find_terms(chat)
         context_tokens = wishes.context_tokens or _stated_context(card)
-        if wishes.context_tokens is not None and terms.bytes_per_token is None:
-            raise UsageError(
-                f"--context {wishes.context_tokens:,}: {client.address} does not count tokens, so nothing can be fitted "
-                "into a context; leave the option out, and documents that it refuses as too long are set aside"
-            )
         facts = ServerFacts(
             version="OpenAI-compatible",
             model=str(card["id"]),
             model_fingerprint=fingerprint_of("openai", client.address.url, card["id"]),
-            context_tokens=context_tokens if terms.bytes_per_token else 0,
-            bytes_per_token=terms.bytes_per_token and terms.bytes_per_token * _DENSE_TEXT_SHARE,
+            context_tokens=context_tokens,
+            bytes_per_token=terms.bytes_per_token * _DENSE_TEXT_SHARE,
             exact_probabilities=terms.top_logprobs is not None,
             notices=_notices(terms, context_tokens),
         )
@@ -101,7 +96,7 @@ class OpenAiAdapter:
         for question in request.prompt.questions:
             asking = _Asking(self, [*prefix, *question.suffix_tokens], self._replies_of(question.trie))
             answers.append(await asking.answer())
-            told += asking.told
+            told += asking.completions()
         cached_tokens = sum(completion.cached_tokens for completion in told)
         return Scores(
             request_id=request.request_id,
@@ -110,26 +105,28 @@ class OpenAiAdapter:
             cached_tokens=cached_tokens,
         )
 
-    async def forget(self) -> None:
-        """Nothing is kept on it."""
-
     async def close(self) -> None:
         """Nothing is kept on it."""
 
-    async def ask(self, tokens: Sequence[int], options: Sequence[str]) -> tuple[Completion, int, Shares | None]:
-        """One reply to a conversation, the option that it says, and how likely each was where that is told."""
-        found = await self._chat_route.complete(messages_of(tokens), **self._terms.fields(options))
+    async def ask(self, tokens: Sequence[int], options: Sequence[str]) -> Told:
+        """One reply to a conversation. What is no label is asked for again within a structure, where there is that."""
+        messages = messages_of(tokens)
+        plain = await self._complete(messages, options, "plain")
+        replies = [option.encode() for option in options]
+        try:
+            return _told(plain, options, "plain", first_mass(replies, plain.places))
+        except NoLabelError:
+            if not self._terms.structured:
+                raise
+        structured = await self._complete(messages, options, "json")
+        told = _told(structured, options, "json", first_mass(replies, plain.places))
+        return replace(told, completions=(plain, structured))
+
+    async def _complete(self, messages: Sequence[Message], options: Sequence[str], form: Form) -> Completion:
+        found = await self._chat_route.complete(messages, **self._terms.fields(options, form))
         if found.reasoning.strip():
             raise NoLabelError("the model thought before it answered: turn that off at the server")
-        form = self._terms.form
-        choice = said(found.content, options, form)
-        replies = surface(found.content, options, form, choice)
-        return found, choice, shares(replies, choice, found.places) if replies and found.places else None
-
-    @property
-    def tells_mass(self) -> bool:
-        """Whether token probabilities are those of free decoding; within a structure endpoints differ."""
-        return self._terms.form == "plain"
+        return found
 
     def _replies_of(self, trie: AnswerTrie) -> Replies:
         """Kept with its trie, so that the identity stays its own."""
@@ -141,45 +138,66 @@ class OpenAiAdapter:
         return known[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an endpoint said where several replies were possible."""
+
+    completions: tuple[Completion, ...]
+    choice: int
+    probabilities: tuple[float, ...] | None
+    mass: float | None  # of free decoding
+
+
+def _told(completion: Completion, options: Sequence[str], form: Form, mass: float | None) -> Told:
+    choice = said(completion.content, options, form)
+    replies = surface(completion.content, options, form, choice)
+    found = shares(replies, choice, completion.places) if replies and completion.places else None
+    if found is not None and form == "plain":
+        mass = found.mass
+    return Told((completion,), choice, None if found is None else found.probabilities, mass)
+
+
 class _Asking:
     """One question of one document."""
 
     def __init__(self, adapter: OpenAiAdapter, prompt: Sequence[int], replies: Replies) -> None:
-        self.told: list[Completion] = []
         self._adapter = adapter
         self._prompt = prompt
         self._replies = replies
-        self._known: dict[Path, tuple[int, Shares | None]] = {}
+        self._known: dict[Path, Told] = {}
 
     async def answer(self) -> Answer:
         """With probabilities where every branching that matters tells them, else the label that was said."""
         walk = AnswerWalk(self._replies.steps)
         while paths := walk.wanted():
             for path in paths:
-                _, found = await self._at(path)
-                if found is None:
+                told = await self._at(path)
+                if told.probabilities is None:
                     return await self._said()
-                walk.observe(path, [math.log(max(share, _SMALLEST_SHARE)) for share in found.probabilities])
-                if not path and self._adapter.tells_mass:
-                    walk.observe_label_mass(found.mass)
-        return walk.answer()
+                walk.observe(path, [math.log(max(share, _SMALLEST_SHARE)) for share in told.probabilities])
+        return replace(walk.answer(), label_mass=self._mass())
 
     async def _said(self) -> Answer:
         """Down the tree by what was said."""
         path = self._replies.steps.root_path
         while path is not None:
             branching = self._replies.steps.branchings[path]
-            choice, _ = await self._at(path)
+            choice = (await self._at(path)).choice
             path, members = branching.next_paths[choice], branching.members[choice]
-        return Answer((), None, choice=members[0])
+        return Answer((), self._mass(), choice=members[0])
 
-    async def _at(self, path: Path) -> tuple[int, Shares | None]:
+    def _mass(self) -> float | None:
+        return self._known[()].mass if () in self._known else None
+
+    async def _at(self, path: Path) -> Told:
         if path not in self._known:
             tokens = [*self._prompt, *self._replies.tokens(path)]
-            completion, choice, found = await self._adapter.ask(tokens, self._replies.options(path))
-            self.told.append(completion)
-            self._known[path] = (choice, found)
+            self._known[path] = await self._adapter.ask(tokens, self._replies.options(path))
         return self._known[path]
+
+    def completions(self) -> list[Completion]:
+        """All that was asked."""
+        return [completion for told in self._known.values() for completion in told.completions]
 
 
 async def _card(client: Client) -> Mapping[str, Any]:
@@ -211,9 +229,9 @@ def _notices(terms: Terms, context_tokens: int) -> tuple[str, ...]:
     notices = ["the endpoint is asked in text: whether it tells control tokens in documents from text is up to it"]
     if terms.top_logprobs is None:
         notices.append("the endpoint tells no probabilities: they are null, and so is label_mass")
-    elif terms.form == "json":
-        notices.append("replies are structured, so label_mass is null")
-    if context_tokens and terms.bytes_per_token:
+    if not terms.structured:
+        notices.append("the endpoint keeps no reply to a schema: a reply that is no label is a failure")
+    if context_tokens:
         notices.append(
             f"documents are fitted by bytes: {terms.bytes_per_token:.2f} make a token of a sample text here, and "
             f"{1 - _DENSE_TEXT_SHARE:.0%} of the context is left for denser ones"

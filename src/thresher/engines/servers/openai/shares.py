@@ -82,15 +82,24 @@ def _part(replies: Sequence[bytes], alive: Sequence[int], said: int, text: bytes
         return None
     ending: dict[int, float] = {}
     unclear = 0.0
-    for token, probability in place.listed.items():
+    # the longest token that leads to a reply comes last: its text is cut that way, and shorter ones are other cuts
+    for token, probability in sorted(place.listed.items(), key=lambda item: len(item[0])):
         others = _leads_to(replies, alive, text + token) if token and token != place.token else []
         if len(others) == 1 and others[0] not in going_on:
-            ending[others[0]] = ending.get(others[0], 0.0) + probability
+            ending[others[0]] = probability
         elif not set(others) <= set(going_on):
             unclear += probability
     missing = len(alive) - len(going_on) - len(ending)
     least = min(place.listed.values(), default=1.0)
     return _Parting(going_on, place.probability, ending, unclear + missing * least)
+
+
+def first_mass(replies: Sequence[bytes], places: Sequence[Place]) -> float | None:
+    """The probability of all first tokens that lead to a reply, of a completion that says none; None if not told."""
+    if not places or not places[0].listed:
+        return None
+    ways = [token for token in places[0].listed if token and any(reply.startswith(token) for reply in replies)]
+    return min(1.0, math.fsum(places[0].listed[token] for token in ways))
 
 
 def _leads_to(replies: Sequence[bytes], alive: Sequence[int], start: bytes) -> list[int]:

@@ -44,16 +44,16 @@ class Terms:
     tokens_field: str = "max_tokens"
     fixed: Mapping[str, Any] = field(default_factory=dict)  # sent with every request
     top_logprobs: int | None = None  # None: it tells no probabilities
-    form: Form = "plain"
-    bytes_per_token: float | None = None  # of a text in several languages; None where it does not count tokens
+    structured: bool = False  # it keeps a reply to a schema
+    bytes_per_token: float = 1.0  # of a text in several languages
 
-    def fields(self, options: Sequence[str]) -> dict[str, Any]:
+    def fields(self, options: Sequence[str], form: Form = "plain") -> dict[str, Any]:
         """All but the messages, to be answered with one of ``options``."""
         longest = max(len(option.encode()) for option in options)
         sent: dict[str, Any] = {**self.fixed, self.tokens_field: longest + _PROBE_TOKENS}
         if self.top_logprobs is not None:
             sent |= {"logprobs": True, "top_logprobs": self.top_logprobs}
-        if self.form == "json":
+        if form == "json":
             sent["response_format"] = response_format(options)
         return sent
 
@@ -69,7 +69,7 @@ async def find_terms(chat: ChatRoute) -> Terms:
     terms, reply = await _without_thinking(chat, terms, reply)
     _check_thoughtless(chat, reply)
     terms = await _with_probabilities(chat, terms)
-    terms = await _structured(chat, terms)
+    terms = replace(terms, structured=await _is_structured(chat, terms))
     return await _measured(chat, terms)
 
 
@@ -111,15 +111,13 @@ async def _with_probabilities(chat: ChatRoute, terms: Terms) -> Terms:
     return terms
 
 
-async def _structured(chat: ChatRoute, terms: Terms) -> Terms:
-    """Where structure costs the probabilities, these are worth more: labels are matched exactly either way."""
-    asked = replace(terms, form="json")
+async def _is_structured(chat: ChatRoute, terms: Terms) -> bool:
     try:
-        found = await _ask(chat, asked)
+        found = await _ask(chat, terms, "json")
         said(found.content, _OPTIONS, "json")
     except (BadRequestError, NoLabelError):
-        return terms
-    return asked if terms.top_logprobs is None or found.places else terms
+        return False
+    return True
 
 
 def _check_thoughtless(chat: ChatRoute, reply: Completion) -> None:
@@ -131,17 +129,16 @@ def _check_thoughtless(chat: ChatRoute, reply: Completion) -> None:
 
 
 async def _measured(chat: ChatRoute, terms: Terms) -> Terms:
-    """How many bytes make a token: the difference between a short and a long prompt, so that a template's own do not
-    count."""
+    """How many bytes make a token: from a short and a long prompt, so that a template's own tokens do not count."""
     short = await _ask(chat, terms)
     long = await chat.complete([Message("user", _QUESTION.content + _SAMPLE)], **terms.fields(_OPTIONS))
     if short.prompt_tokens is None or long.prompt_tokens is None or long.prompt_tokens <= short.prompt_tokens:
-        return terms
+        raise AbsentError(f"{chat.name}: the endpoint does not count prompt tokens (usage.prompt_tokens), as it should")
     return replace(terms, bytes_per_token=len(_SAMPLE.encode()) / (long.prompt_tokens - short.prompt_tokens))
 
 
-async def _ask(chat: ChatRoute, terms: Terms) -> Completion:
-    return await chat.complete([_QUESTION], **terms.fields(_OPTIONS))
+async def _ask(chat: ChatRoute, terms: Terms, form: Form = "plain") -> Completion:
+    return await chat.complete([_QUESTION], **terms.fields(_OPTIONS, form))
 
 
 def _thinks(reply: Completion) -> bool:

@@ -14,7 +14,7 @@ from thresher.engines.servers.next_token import Route, score_by
 from thresher.engines.servers.sglang.routes import BiasedTokens, Generate, NamedTokens, Scoring
 from thresher.engines.servers.vocabulary import Vocabulary, vocabulary_of_files
 from thresher.errors import UsageError
-from thresher.models.chat_template import ChatTemplate, PlainFormat
+from thresher.models.chat_format import ChatFormat
 from thresher.models.tokenizer import Tokenizer
 from thresher.types import Request, Scores
 
@@ -65,7 +65,7 @@ class SglangAdapter:
         return self.vocabulary.tokenizer
 
     @property
-    def chat(self) -> ChatTemplate | PlainFormat:
+    def chat(self) -> ChatFormat:
         """The served model's."""
         return self.vocabulary.chat
 
@@ -79,9 +79,6 @@ class SglangAdapter:
     async def score(self, request: Request, lane: int) -> Scores:  # noqa: ARG002 - it minds its requests itself
         """One request for each branching that matters."""
         return await score_by(self.route, request)
-
-    async def forget(self) -> None:
-        """Nothing is kept on it."""
 
     async def close(self) -> None:
         """Nothing is kept on it."""

@@ -26,7 +26,7 @@ from thresher.engines.servers.served_template import ServedTemplate
 from thresher.engines.servers.vllm.routes import AllowedTokens, Completions, GenerativeScoring, NamedTokens
 from thresher.engines.servers.vocabulary import Vocabulary, vocabulary_of_files
 from thresher.errors import UsageError
-from thresher.models.chat_template import ChatTemplate, PlainFormat
+from thresher.models.chat_format import ChatFormat
 from thresher.models.tokenizer import Tokenizer
 from thresher.types import Request, Scores
 
@@ -80,7 +80,7 @@ class VllmAdapter:
         return self.vocabulary.tokenizer
 
     @property
-    def chat(self) -> ChatTemplate | PlainFormat:
+    def chat(self) -> ChatFormat:
         """The served model's."""
         return self.vocabulary.chat
 
@@ -94,9 +94,6 @@ class VllmAdapter:
     async def score(self, request: Request, lane: int) -> Scores:  # noqa: ARG002 - it minds its requests itself
         """One request for each branching that matters."""
         return await score_by(self.route, request)
-
-    async def forget(self) -> None:
-        """Nothing is kept on it."""
 
     async def close(self) -> None:
         """Nothing is kept on it."""
@@ -192,8 +189,8 @@ async def _route(client: Client, model: str) -> tuple[Route, tuple[str, ...]]:
         await scoring.read(_PROBE_PROMPT, _PROBE_TOKENS)
     except (AbsentError, BadRequestError, BadAnswerError, ServerFailedError) as fault:
         raise AbsentError(
-            f"{client.address}: the server gives no log probabilities of chosen tokens (it has neither completions with "
-            "them nor /generative_scoring); start it without --max-logprobs 0, or use --engine openai"
+            f"{client.address}: the server gives no log probabilities of chosen tokens, neither with completions nor "
+            "through /generative_scoring; start it without --max-logprobs 0, or use --engine openai"
         ) from fault
     return scoring, ("the server tells the probability of one token a request: documents are read once for each label",)
 

@@ -105,7 +105,7 @@ class NamedTokens:
 
 
 class AllowedTokens:
-    """Lets the server choose among the valid tokens; what is likely comes first, the rest is asked for while it matters.
+    """Lets the server choose among the valid tokens; the likely ones come first, the rest while it matters.
 
     The token chosen is the likeliest of those allowed and comes with its log probability even where it is not among
     the likeliest of the vocabulary. So each request settles one token at least, and bounds all that are left: none of
