@@ -1,4 +1,4 @@
-"""What every engine must do: the fake one, and llama.cpp with three models, reading singly and in packs."""
+"""What every engine must do: the fake one, llama.cpp and the native one with several models, and servers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support import engine_models
+from tests.support import engine_models, engine_servers
 from tests.support.prompts import (
     END_OF_TURN,
     make_hierarchical_question,
@@ -21,7 +21,7 @@ from tests.support.prompts import (
 )
 from thresher.engines import Engine, EngineOptions, open_engine
 from thresher.errors import EngineError, UsageError
-from thresher.models import Model
+from thresher.models import Model, ServedModel
 from thresher.types import Prompt, Request, Scores
 
 #: Two labels this close may change places when other documents are computed beside.
@@ -48,12 +48,14 @@ class Subject:
     settings: Mapping[str, int] = field(default_factory=dict)
     threads: int | None = None
     device: str | None = None
+    served: Callable[[], ServedModel] | None = None  # by servers that hold the model
+    knows_file: bool = True  # and with it the model's fingerprint
 
     def open(self, context_tokens: int | None = None) -> Engine:
         options = EngineOptions(
             context_tokens=context_tokens, settings=self.settings, threads=self.threads, device=self.device
         )
-        return open_engine(self.engine, self.model(), options)
+        return open_engine(self.engine, self.model() if self.served is None else self.served(), options)
 
 
 SMALL_STEPS = {"pack_tokens": 700, "step_tokens": 64}
@@ -68,6 +70,15 @@ SUBJECTS = (
     Subject("native, hybrid, small steps", "native", engine_models.shipped, 1e-4, SMALL_STEPS, threads=1),
     Subject("native, two devices", "native", engine_models.shipped, 1e-4, SMALL_STEPS, threads=1, device="cpu,cpu"),
     Subject("native, attention only", "native", engine_models.plain, 1e-4, threads=1),
+    Subject("llama-server, saves", "llama-server", engine_models.shipped, 0.01, served=engine_servers.saved_and_local),
+    Subject(
+        "llama-server, one slot",
+        "llama-server",
+        engine_models.float32,
+        1e-3,
+        served=engine_servers.unsaved_and_remote,
+        knows_file=False,
+    ),
 )
 
 
@@ -248,7 +259,7 @@ def test_labels_that_follow_a_long_forced_turn(opened: Opened) -> None:
 
 
 def test_tokens_are_counted(opened: Opened) -> None:
-    prompt = make_prompt(opened.engine.tokenizer, FLAT)  # new, so that its prefix is not held yet
+    prompt = make_prompt(opened.engine.tokenizer, (*FLAT, "letter"))  # new, so that its prefix is not held yet
     documents = [opened.document(n, n) for n in (2, 20, 5)]
     batch = score(opened.engine, make_requests(prompt, documents))
     prefix, suffix = len(prompt.prefix_tokens), len(prompt.questions[0].suffix_tokens)
@@ -290,7 +301,9 @@ def test_a_batch_may_be_left_half_read(opened: Opened) -> None:
 def test_an_engine_states_what_it_is(opened: Opened) -> None:
     info, facts = opened.engine.info, opened.subject.model().facts
     assert info.engine == opened.subject.engine
-    assert (info.model, info.model_fingerprint) == (facts.name, facts.fingerprint)
+    assert info.model == facts.name
+    assert (info.model_fingerprint == facts.fingerprint) is opened.subject.knows_file
+    assert len(info.model_fingerprint) == len(facts.fingerprint)
     assert 0 < info.largest_request_tokens <= facts.context_tokens
     assert info.batch_tokens > 0
     assert info.batch_requests > 0
@@ -299,7 +312,7 @@ def test_an_engine_states_what_it_is(opened: Opened) -> None:
 
 
 def test_a_context_that_the_model_lacks(opened: Opened) -> None:
-    with pytest.raises(UsageError, match="trained for"):
+    with pytest.raises(UsageError, match="trained for|has a context of"):
         opened.subject.open(context_tokens=opened.subject.model().facts.context_tokens + 1)
 
 

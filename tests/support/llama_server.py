@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_PROJECT = Path(__file__).resolve().parents[2]
 #: As the user has it: loading llama.cpp in this process adds to ``os.environ``.
 _ENVIRONMENT = {**os.environ, "OMP_WAIT_POLICY": "passive"}
 
@@ -26,21 +25,23 @@ class LlamaServer:
         threads: int = 1,
         saves: Path | None = None,
         port: int = 0,
+        folder: Path | None = None,
         more: dict[str, Any] | None = None,
     ) -> None:
-        """``context`` is a slot's; ``saves`` as ``--slot-save-path``; ``more`` are fields of ``CommonParams``."""
+        """``context`` is a slot's; ``saves`` as ``--slot-save-path``; ``folder`` is where it
+        runs; ``more`` are fields of ``CommonParams``."""
         settings = {
             "path": str(model), "slots": slots, "context": slots * context, "threads": threads, "port": port,
             "saves": None if saves is None else f"{saves}/", "more": more or {},
         }  # fmt: skip
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.llama_server", json.dumps(settings)],
+            [sys.executable, str(Path(__file__)), json.dumps(settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
             env=_ENVIRONMENT,
-            cwd=_PROJECT,
+            cwd=folder,
         )
         assert self.process.stdout is not None
         self.url = next((line.split()[1] for line in self.process.stdout if line.startswith("listening ")), "")
