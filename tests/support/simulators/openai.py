@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tests.support.simulators.model import SimulatedModel
+from tests.support.simulators.model import Logprobs, SimulatedModel
 from tests.support.simulators.routes import Body, Handle, RefusalError, Simulator
 
 _KNOWN = {
@@ -152,14 +152,14 @@ class OpenAiSimulator(Simulator):
         entries = []
         for place, token in enumerate(tokens):
             logprobs = self.model.logprobs([*prompt, *tokens[:place]])
-            likeliest = sorted(range(len(logprobs)), key=lambda t: -logprobs[t])[:top]
+            likeliest = self.model.likeliest([*prompt, *tokens[:place]], top)
             listed = [self._entry(other, logprobs) for other in likeliest]
             entries.append({**self._entry(token, logprobs), "top_logprobs": listed})
         return entries
 
-    def _entry(self, token: int, logprobs: Sequence[float]) -> dict[str, Any]:
+    def _entry(self, token: int, logprobs: Logprobs) -> dict[str, Any]:
         text = self.model.tokenizer.decode([token])
-        return {"token": text, "logprob": logprobs[token], "bytes": list(text.encode())}
+        return {"token": text, "logprob": float(logprobs[token]), "bytes": list(text.encode())}
 
 
 def _error(message: str, kind: str, parameter: str | None = None, code: str | None = None) -> dict[str, Any]:

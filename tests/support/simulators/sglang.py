@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.simulators.model import SMALLEST_LOGPROB, SimulatedModel
+import numpy as np
+
+from tests.support.simulators.model import Logprobs, SimulatedModel, likeliest
 from tests.support.simulators.routes import Body, Handle, RefusalError, Simulator
 
 
@@ -46,7 +48,7 @@ class SglangSimulator(Simulator):
         super().__init__(api_key=api_key)
         self.model = model
         self.offer = offer
-        self.name = "simulated/demo"
+        self.name = model.model.facts.name
 
     def routes(self) -> Mapping[tuple[str, str], Handle]:
         """Those of the version."""
@@ -83,6 +85,7 @@ class SglangSimulator(Simulator):
             "context_length": self.offer.context_length,
             "multi_item_scoring_delimiter": self.offer.multi_item_scoring_delimiter,
             "max_total_num_tokens": 100_000,
+            "max_req_input_len": self.offer.context_length - 6,
             "version": self.offer.version,
             "internal_states": [{}],
         }
@@ -115,10 +118,11 @@ class SglangSimulator(Simulator):
             assert body["logprob_start_len"] == -1, "no log probabilities of the prompt"
             wanted = body.get("token_ids_logprob") if self.offer.token_ids_logprob else None
             sampled = max(range(len(logprobs)), key=logprobs.__getitem__)
-            meta["output_token_logprobs"] = [[logprobs[sampled], sampled, None]] if new_tokens else []
-            meta["output_token_ids_logprobs"] = [[[logprobs[t], t, None] for t in wanted]] if wanted else []
-            likeliest = sorted(range(len(logprobs)), key=lambda t: -logprobs[t])[: body.get("top_logprobs_num") or 0]
-            meta["output_top_logprobs"] = [[[logprobs[t], t, None] for t in likeliest]] if likeliest else []
+            meta["output_token_logprobs"] = [[float(logprobs[sampled]), sampled, None]] if new_tokens else []
+            meta["output_token_ids_logprobs"] = [[[float(logprobs[t]), t, None] for t in wanted]] if wanted else []
+            count = body.get("top_logprobs_num") or 0
+            top = likeliest(logprobs, count)
+            meta["output_top_logprobs"] = [[[float(logprobs[t]), t, None] for t in top]] if top else []
         return {"text": "", "output_ids": [], "meta_info": meta}
 
     def score(self, body: Body) -> dict[str, Any]:
@@ -156,11 +160,10 @@ def _flat_refusal(message: str) -> RefusalError:
     return RefusalError(400, body)
 
 
-def _biased(logprobs: Sequence[float], bias: Mapping[str, float]) -> Sequence[float]:
+def _biased(logprobs: Logprobs, bias: Mapping[str, float]) -> Logprobs:
     """Log probabilities after a bias was added to some logits."""
-    if not bias:
-        return logprobs
-    logits = [value + bias.get(str(token), 0.0) for token, value in enumerate(logprobs)]
-    highest = max(logits)
-    total = highest + math.log(math.fsum(math.exp(value - highest) for value in logits))
-    return [max(value - total, SMALLEST_LOGPROB) for value in logits]
+    logits = logprobs.copy()
+    for token, value in bias.items():
+        logits[int(token)] += value
+    biased: Logprobs = logits - logits.max()
+    return biased - math.log(np.exp(biased).sum())

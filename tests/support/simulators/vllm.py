@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.simulators.model import SMALLEST_LOGPROB, SimulatedModel
+from tests.support.simulators.model import SMALLEST_LOGPROB, SimulatedModel, likeliest, narrowed
 from tests.support.simulators.routes import Body, Handle, RefusalError, Simulator
 
 _LARGEST_LOGPROB_TOKEN_IDS = 128
@@ -45,7 +45,7 @@ class VllmSimulator(Simulator):
         super().__init__(api_key=api_key)
         self.model = model
         self.offer = offer
-        self.name = "simulated/demo"
+        self.name = model.model.facts.name
 
     def routes(self) -> Mapping[tuple[str, str], Handle]:
         """Those of the version."""
@@ -100,14 +100,14 @@ class VllmSimulator(Simulator):
         cached = self.model.cached_tokens(prompt)
         raw = self.model.logprobs(prompt)
         allowed = body.get("allowed_token_ids")
-        shown = _masked(raw, allowed) if self.offer.processed_logprobs else raw
+        shown = narrowed(raw, allowed) if self.offer.processed_logprobs and allowed is not None else raw
         sampled = max(range(len(raw)) if allowed is None else allowed, key=raw.__getitem__)
-        listed = wanted if wanted is not None else _likeliest(shown, count or 0)
-        top = {_token_id(t): max(shown[t], SMALLEST_LOGPROB) for t in [sampled, *listed]}
+        listed = wanted if wanted is not None else likeliest(shown, count or 0)
+        top = {_token_id(t): max(float(shown[t]), SMALLEST_LOGPROB) for t in [sampled, *listed]}
         assert body.get("return_tokens_as_token_ids"), "texts of tokens are not unique"
         logprobs = {
             "tokens": [_token_id(sampled)],
-            "token_logprobs": [shown[sampled]],
+            "token_logprobs": [float(shown[sampled])],
             "top_logprobs": [top],
             "text_offset": [0],
         }
@@ -138,7 +138,7 @@ class VllmSimulator(Simulator):
             prompt = [*body["query"], *item][: self.offer.max_model_len - 1]
             total += len(prompt)
             raw = self.model.logprobs(prompt)
-            shown = _masked(raw, labels) if body.get("apply_softmax", True) else raw
+            shown = narrowed(raw, labels) if body.get("apply_softmax", True) else raw
             data.append({"index": index, "object": "score", "score": math.exp(shown[labels[0]])})
         usage = {"prompt_tokens": total, "completion_tokens": len(data), "total_tokens": total + len(data)}
         return {"id": "generative-scoring-1", "object": "list", "model": self.name, "data": data, "usage": usage}
@@ -161,19 +161,3 @@ def _refusal(message: str, parameter: str) -> RefusalError:
 
 def _token_id(token: int) -> str:
     return f"token_id:{token}"
-
-
-def _likeliest(logprobs: Sequence[float], count: int) -> list[int]:
-    return sorted(range(len(logprobs)), key=lambda token: -logprobs[token])[:count]
-
-
-def _masked(logprobs: Sequence[float], allowed: Sequence[int] | None) -> Sequence[float]:
-    """Log probabilities after all but ``allowed`` are forbidden."""
-    if allowed is None:
-        return logprobs
-    highest = max(logprobs[token] for token in allowed)
-    total = highest + math.log(math.fsum(math.exp(logprobs[token] - highest) for token in allowed))
-    masked = [SMALLEST_LOGPROB] * len(logprobs)
-    for token in allowed:
-        masked[token] = logprobs[token] - total
-    return masked
