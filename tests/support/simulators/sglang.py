@@ -49,6 +49,7 @@ class SglangSimulator(Simulator):
         self.model = model
         self.offer = offer
         self.name = model.model.facts.name
+        self.stated_length: int | None = self.offer.context_length
 
     def routes(self) -> Mapping[tuple[str, str], Handle]:
         """Those of the version."""
@@ -68,7 +69,7 @@ class SglangSimulator(Simulator):
 
     def _card(self) -> dict[str, Any]:
         return {"id": self.name, "object": "model", "owned_by": "sglang", "root": self.name,
-                "max_model_len": self.offer.context_length}  # fmt: skip
+                "max_model_len": self.stated_length}  # fmt: skip
 
     def _model_info(self) -> dict[str, Any]:
         return {
@@ -82,10 +83,10 @@ class SglangSimulator(Simulator):
         return {
             "model_path": self.name,
             "served_model_name": self.name,
-            "context_length": self.offer.context_length,
+            "context_length": self.stated_length,
             "multi_item_scoring_delimiter": self.offer.multi_item_scoring_delimiter,
             "max_total_num_tokens": 100_000,
-            "max_req_input_len": self.offer.context_length - 6,
+            "max_req_input_len": None if self.stated_length is None else self.stated_length - 6,
             "version": self.offer.version,
             "internal_states": [{}],
         }

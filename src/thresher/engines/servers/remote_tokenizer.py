@@ -45,7 +45,8 @@ class RemoteTokenizer:
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """As ``encode`` for each."""
+        """As ``encode`` for each. Lone surrogates, which JSON cannot carry, become question marks."""
+        texts = [text.encode("utf-8", "replace").decode() for text in texts]
         self._learn({word for text in texts for word in _COULD_BE_CONTROL.findall(text)})
         pieces = [self._pieces(text) for text in texts]
         encoded = iter(self._wire.tokens_of([piece for of_text in pieces for piece in of_text]))

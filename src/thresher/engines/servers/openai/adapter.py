@@ -48,14 +48,14 @@ class OpenAi:
         card = await _card(client)
         chat = ChatRoute(client, str(card["id"]))
         terms = await find_terms(chat)
-        context_tokens = wishes.context_tokens or _stated_context(card)
+        context_tokens = _stated_context(card) or wishes.context_tokens or 0
         facts = ServerFacts(
             version="OpenAI-compatible",
             model=str(card["id"]),
             model_fingerprint=fingerprint_of("openai", client.address.url, card["id"]),
             context_tokens=context_tokens,
             bytes_per_token=terms.bytes_per_token * _DENSE_TEXT_SHARE,
-            exact_probabilities=terms.top_logprobs is not None,
+            exact_probabilities=False,  # of texts, as far as the endpoint tells them
             notices=_notices(terms, context_tokens),
         )
         return OpenAiAdapter(client, facts, chat, terms)

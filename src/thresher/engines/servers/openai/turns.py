@@ -77,7 +77,7 @@ class Replies:
 
     trie: AnswerTrie
     steps: AnswerTrie = field(init=False)
-    _texts: list[str] = field(init=False, default_factory=list)  # of the steps' tokens
+    texts: list[str] = field(init=False, default_factory=list)  # of the steps' tokens
     _tokens: dict[Path, tuple[int, ...]] = field(init=False, default_factory=dict)  # of what leads to a place
 
     def __post_init__(self) -> None:
@@ -88,8 +88,8 @@ class Replies:
             self._tokens[path] = ()
             for reply, end in _replies(sequence):
                 number = numbers.setdefault((path, reply), len(numbers))
-                if number == len(self._texts):
-                    self._texts.append(reply)
+                if number == len(self.texts):
+                    self.texts.append(reply)
                 path = (*path, number)
                 self._tokens[path] = sequence[:end]
             sequences.append(path)
@@ -97,7 +97,7 @@ class Replies:
 
     def options(self, path: Path) -> tuple[str, ...]:
         """The replies possible at a branching of ``steps``, in the order of its tokens."""
-        return tuple(self._texts[number] for number in self.steps.branchings[path].tokens)
+        return tuple(self.texts[number] for number in self.steps.branchings[path].tokens)
 
     def tokens(self, path: Path) -> tuple[int, ...]:
         """The answer's tokens that lead to ``path``, the user's next messages among them."""

@@ -36,6 +36,8 @@ _PROBE_TOKENS = (3, 4, 5)
 #: What ``--max-logprobs`` may allow, the most first.
 _TOPS = (20, 5, 1)
 _ROUNDING = 1e-3
+#: Figures after the choice was narrowed are compared with a known token's, which takes one place of the list.
+_LEAST_TOP_NARROWED = 2
 
 
 class Vllm:
@@ -181,9 +183,9 @@ def _context_tokens(client: Client, stated: object, wishes: Wishes) -> int:
 async def _route(client: Client, model: str) -> tuple[Route, tuple[str, ...]]:
     """The best route that the server has, found by trying. Raises ``ServerError``."""
     completions = Completions(client, model)
-    for found in (await _named_tokens(completions), await _allowed_tokens(completions)):
-        if found is not None:
-            return found, ()
+    found = await _named_tokens(completions) or await _allowed_tokens(completions)
+    if found is not None:
+        return found, ()
     scoring = GenerativeScoring(client, model)
     try:
         await scoring.read(_PROBE_PROMPT, _PROBE_TOKENS)
@@ -218,6 +220,8 @@ async def _allowed_tokens(completions: Completions) -> AllowedTokens | None:
         if found.sampled != only:
             return None
         raw = abs(found.logprobs[only]) > _ROUNDING
+        if not raw and top < _LEAST_TOP_NARROWED:
+            return None
         return AllowedTokens(completions, top=top, raw=raw, normalised=_are_logprobs(found.logprobs.values()))
     return None
 
