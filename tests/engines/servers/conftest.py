@@ -22,7 +22,7 @@ from thresher.types import Request, Scores
 TASK = Task(
     labels={
         "invoice": "a request for payment",
-        "invoice reminder": "a second request for payment",
+        "software report": "an error of a program",
         "lease": "rental of property",
         "minutes": "what a meeting decided",
         "resume": "a person applies for work",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.engines.servers.conftest import TASK, TEXTS, Connected, ask, prompt_for
 from tests.support import engine_models
-from tests.support.fault_server import Changed, FaultServer, Status
+from tests.support.fault_server import Accident, Changed, FaultServer, Status
 from tests.support.simulators import model, openai
 from thresher import classify
 from thresher.engines.servers.opening import detect_server
@@ -34,6 +35,13 @@ CLOSE = 5e-3
 
 def simulated(offer: openai.Offer = openai.OPENAI, **changes: Any) -> openai.OpenAiSimulator:
     return openai.OpenAiSimulator(model.float32(), dataclasses.replace(offer, **changes))
+
+
+def always(reply: str, offer: openai.Offer) -> openai.OpenAiSimulator:
+    """An endpoint with one answer to everything."""
+    simulator = openai.OpenAiSimulator(model.made_up(), offer)
+    simulator.says = lambda _: reply
+    return simulator
 
 
 @pytest.mark.parametrize("offer", OFFERS)
@@ -102,17 +110,39 @@ def test_a_model_that_always_thinks_is_refused(connected: Connected) -> None:
 
 def test_labels_with_children_are_asked_turn_by_turn(connected: Connected) -> None:
     task = Task(labels=["bill/invoice", "bill/reminder", "contract/lease", "contract/sale", "minutes"])
-    real = engine_models.float32()
-    simulator = simulated(openai.PLAIN)
+    simulator = openai.OpenAiSimulator(model.made_up(), openai.BARE)
     with connected("openai", simulator) as (engine, _):
+        simulator.bodies.clear()
+        replies = iter(["contract", " sale\n"])
+        simulator.says = lambda _: next(replies)
         (scores,) = ask(engine, prompt_for(engine, engine.chat, task), TEXTS[:1])
     assert scores.failure is None
-    asked = [body["messages"] for body in simulator.asked("/v1/chat/completions")]
-    roles = [[message["role"] for message in messages] for messages in asked]
-    assert ["user"] in roles
-    if scores.answers[0].best < 4:
-        assert ["user", "assistant", "user"] in roles
-    assert real.tokenizer is not None
+    assert (scores.answers[0].choice, scores.answers[0].probabilities) == (3, ())
+    first, second = (body["messages"] for body in simulator.asked("/v1/chat/completions"))
+    assert [message["role"] for message in first] == ["user"]
+    assert [message["role"] for message in second] == ["user", "assistant", "user"]
+    assert second[0] == first[0]
+    assert second[1]["content"] == "contract"
+    assert 'Which kind of "contract" is it?' in second[2]["content"]
+
+
+def test_a_branch_that_was_not_said_does_not_cost_the_label(connected: Connected) -> None:
+    """Where exploring fails, the label that was said stays, without a probability."""
+    task = Task(labels=["bill/invoice", "bill/reminder", "minutes"])
+    simulator = simulated(openai.PLAIN)
+    with connected("openai", simulator) as (engine, server):
+        built = prompt_for(engine, engine.chat, task)
+        listed = [
+            {"token": name, "logprob": math.log(p), "bytes": None} for name, p in (("minutes", 0.8), ("bill", 0.2))
+        ]
+        logprobs = {"content": [{**listed[0], "top_logprobs": listed}]}
+        said = {"index": 0, "message": {"role": "assistant", "content": "minutes"}, "logprobs": logprobs}
+        simulator.says = lambda _: "neither"
+        first = Changed(lambda reply: {**reply, "choices": [said]})
+        server.accidents.append(Accident("/v1/chat", first, None, lambda asked: len(asked.json()["messages"]) == 1))
+        (scores,) = ask(engine, built, TEXTS[:1])
+    assert scores.failure is None
+    assert (scores.answers[0].choice, scores.answers[0].probabilities) == (2, ())
 
 
 def test_a_label_that_begins_another_has_no_probability_in_plain_text(connected: Connected) -> None:
@@ -121,7 +151,7 @@ def test_a_label_that_begins_another_has_no_probability_in_plain_text(connected:
     with connected("openai", simulated(openai.PLAIN)) as (engine, _):
         (scores,) = ask(engine, prompt_for(engine, engine.chat, task), TEXTS[1:2])
     assert scores.failure is None
-    assert scores.answers[0].choice == 0
+    assert scores.answers[0].choice in {0, 1}
     assert not scores.answers[0].probabilities
 
 
@@ -213,7 +243,7 @@ def test_a_run_in_text(policy: Any, tmp_path: Path) -> None:
     inputs.mkdir()
     (inputs / "short.txt").write_text(TEXTS[1])
     (inputs / "long.txt").write_text(TEXTS[1] * 60)
-    with FaultServer(simulated(openai.PLAIN)) as server:
+    with FaultServer(always("invoice", openai.PLAIN)) as server:
         run = classify(
             [inputs], TASK, model=server.url, engine="openai", context=500, long=policy, job=tmp_path / "job"
         )
@@ -233,7 +263,7 @@ def test_documents_that_the_endpoint_refuses_as_too_long_are_set_aside(tmp_path:
     inputs.mkdir()
     (inputs / "short.txt").write_text(TEXTS[1])
     (inputs / "long.txt").write_text(TEXTS[1] * 300)
-    with FaultServer(simulated(openai.MUTE)) as server:
+    with FaultServer(always("invoice", openai.BARE)) as server:
         run = classify([inputs], TASK, model=server.url, engine="openai", job=tmp_path / "job")
         rows = {row.document_id: row for row in run}
     assert rows["long.txt"].status == "oversize"

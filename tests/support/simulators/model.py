@@ -113,7 +113,8 @@ class RealModel(SimulatedModel):
 
 def likeliest(logprobs: Logprobs, count: int) -> list[int]:
     """The places of the ``count`` largest, the largest first."""
-    return [int(place) for place in np.argsort(-logprobs, kind="stable")[:count]]
+    chosen = np.argpartition(-logprobs, min(count, len(logprobs) - 1))[:count]
+    return [int(place) for place in sorted(chosen, key=lambda place: -logprobs[place])]
 
 
 def narrowed(logprobs: Logprobs, allowed: Sequence[int]) -> Logprobs:

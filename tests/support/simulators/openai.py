@@ -142,7 +142,7 @@ class OpenAiSimulator(Simulator):
                 (token,) = following
             else:
                 logprobs = self.model.logprobs([*prompt, *tokens])
-                token = max(following or range(len(logprobs)), key=logprobs.__getitem__)
+                token = int(logprobs.argmax()) if following is None else max(following, key=logprobs.__getitem__)
             if token == self.model.end_of_turn:
                 break
             tokens.append(token)

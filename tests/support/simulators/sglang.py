@@ -118,7 +118,7 @@ class SglangSimulator(Simulator):
         if body.get("return_logprob"):
             assert body["logprob_start_len"] == -1, "no log probabilities of the prompt"
             wanted = body.get("token_ids_logprob") if self.offer.token_ids_logprob else None
-            sampled = max(range(len(logprobs)), key=logprobs.__getitem__)
+            sampled = int(logprobs.argmax())
             meta["output_token_logprobs"] = [[float(logprobs[sampled]), sampled, None]] if new_tokens else []
             meta["output_token_ids_logprobs"] = [[[float(logprobs[t]), t, None] for t in wanted]] if wanted else []
             count = body.get("top_logprobs_num") or 0

@@ -101,7 +101,7 @@ class VllmSimulator(Simulator):
         raw = self.model.logprobs(prompt)
         allowed = body.get("allowed_token_ids")
         shown = narrowed(raw, allowed) if self.offer.processed_logprobs and allowed is not None else raw
-        sampled = max(range(len(raw)) if allowed is None else allowed, key=raw.__getitem__)
+        sampled = int(raw.argmax()) if allowed is None else max(allowed, key=raw.__getitem__)
         listed = wanted if wanted is not None else likeliest(shown, count or 0)
         top = {_token_id(t): max(float(shown[t]), SMALLEST_LOGPROB) for t in [sampled, *listed]}
         assert body.get("return_tokens_as_token_ids"), "texts of tokens are not unique"

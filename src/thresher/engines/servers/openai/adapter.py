@@ -171,7 +171,10 @@ class _Asking:
         walk = AnswerWalk(self._replies.steps)
         while paths := walk.wanted():
             for path in paths:
-                told = await self._at(path)
+                try:
+                    told = await self._at(path)
+                except NoLabelError:  # perhaps on a way that was not taken
+                    return await self._said()
                 if told.probabilities is None:
                     return await self._said()
                 walk.observe(path, [math.log(max(share, _SMALLEST_SHARE)) for share in told.probabilities])
