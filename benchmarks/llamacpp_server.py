@@ -157,8 +157,12 @@ def make_head() -> str:
 class InProcess:
     """Thresher's engine: tokenizing and scoring, as a run does them."""
 
-    def __init__(self, engine: Engine, model: Model, head: str) -> None:
+    def __init__(
+        self, engine: Engine, model: Model, head: str, others_seconds: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        """``others_seconds`` is the processor time that another process has spent for it so far."""
         self._engine = engine
+        self._others_seconds = others_seconds
         before, _, _, after = model.chat.pieces((head, "x", TAIL))
         encode, template = engine.tokenizer.encode, engine.tokenizer.encode_template
         end = template(model.chat.end_of_turn)
@@ -168,11 +172,11 @@ class InProcess:
         self._prompt = Prompt(prefix_tokens=(*template(before), *encode(head)), questions=(question,))
 
     def __call__(self, texts: Sequence[str]) -> Round:
-        start, processor = time.perf_counter(), time.process_time()
+        start, processor = time.perf_counter(), time.process_time() + self._others_seconds()
         documents = self._engine.tokenizer.encode_batch([f"{text}\n" for text in texts])
         requests = [Request(request_id=n, prompt=self._prompt, document_tokens=d) for n, d in enumerate(documents)]
         scores = sorted(self._engine.score(requests), key=lambda scores: scores.request_id)
-        seconds, processor = time.perf_counter() - start, time.process_time() - processor
+        seconds, processor = time.perf_counter() - start, time.process_time() + self._others_seconds() - processor
         labels = [max(zip(s.answers[0].probabilities, LABELS, strict=True))[1] for s in scores]
         suffix = len(self._prompt.questions[0].suffix_tokens)
         return Round(
@@ -187,8 +191,9 @@ class InProcess:
 class ServedModel:
     """The server as a process of its own; ``url`` is where it listens."""
 
-    def __init__(self, model: Model, slots: int, tokens_per_slot: int, threads: int) -> None:
+    def __init__(self, model: Model, slots: int, tokens_per_slot: int, threads: int, saves: Path | None = None) -> None:
         settings = {
+            "saves": None if saves is None else f"{saves}/",
             "path": str(model.files.path),
             "slots": slots,
             "context": slots * tokens_per_slot,
@@ -226,6 +231,8 @@ def serve(settings: dict[str, Any]) -> None:
     params.n_batch, params.n_ubatch = 4096, 2048
     params.kv_unified, params.cache_ram_mib, params.n_gpu_layers = False, 0, 0
     params.enable_reasoning, params.ui, params.port = 0, False, 0
+    if settings["saves"] is not None:
+        params.slot_save_path, params.cache_idle_slots = settings["saves"], False
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"]
     server = xllamacpp.Server(params)
     sys.stdout.write(f"\nlistening {server.listening_address}\n")

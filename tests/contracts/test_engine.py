@@ -276,7 +276,12 @@ def test_labels_that_follow_a_long_forced_turn(opened: Opened) -> None:
 
 
 def test_tokens_are_counted(opened: Opened) -> None:
-    prompt = make_prompt(opened.engine.tokenizer, (*FLAT, "letter"))  # new, so that its prefix is not held yet
+    tokenizer = opened.engine.tokenizer
+    unseen = tokenizer.encode_template(
+        "<|im_start|>user\nWhat follows here was never read before by any of the engines.\n"
+    )
+    question = make_question(tokenizer, FLAT)
+    prompt = Prompt(prefix_tokens=tuple(unseen), questions=(question,))  # new, so that its prefix is not held yet
     documents = [opened.document(n, n) for n in (2, 20, 5)]
     batch = score(opened.engine, make_requests(prompt, documents))
     prefix, suffix = len(prompt.prefix_tokens), len(prompt.questions[0].suffix_tokens)

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from thresher.errors import EngineError
 from thresher.jobs import DocumentRead, JobStore
 from thresher.models.tokenizer import Tokenizer
 from thresher.pipeline.asking import Ask, Asking, Place
@@ -108,12 +109,17 @@ class Preparing:
         asks = [self._asking.of(document.request) for document in fresh]
         pairs = list(zip(fresh, asks, strict=True))
         words = ["" if isinstance(ask, Failure) else ask.words(document.text or "") for document, ask in pairs]
-        # arrays, because lists of millions of numbers keep the garbage collector busy
-        tokens = [array("i", encoded) for encoded in self._tokenizer.encode_batch(words)]
-        prepared = {
-            id(document): _prepared(document, ask, own_tokens)
-            for (document, ask), own_tokens in zip(pairs, tokens, strict=True)
-        }
+        try:
+            # arrays, because lists of millions of numbers keep the garbage collector busy
+            tokens = [array("i", encoded) for encoded in self._tokenizer.encode_batch(words)]
+        except EngineError as error:  # a tokenizer that a server has, and the server is away
+            failure = Failure(status="engine_error", reason=str(error))
+            prepared = {id(document): _prepared(document, failure, ()) for document in fresh}
+        else:
+            prepared = {
+                id(document): _prepared(document, ask, own_tokens)
+                for (document, ask), own_tokens in zip(pairs, tokens, strict=True)
+            }
         return [prepared.get(id(document)) or Prepared(read=_read(document)) for document in batch]
 
 

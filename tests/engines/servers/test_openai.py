@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.engines.servers.conftest import TASK, TEXTS, Connected, ask, prompt_for
 from tests.support import engine_models
 from tests.support.fault_server import Accident, Changed, FaultServer, Status
+from tests.support.simulated import TASK, TEXTS, ask, connected, expected, prompt_for
 from tests.support.simulators import model, openai
 from thresher import classify
 from thresher.engines.servers.opening import detect_server
 from thresher.errors import EngineUnavailableError, UsageError
 from thresher.tasks import Task
-from thresher.types import Scores
 
 OFFERS = {
     "OpenAI": openai.OPENAI,
@@ -45,13 +44,13 @@ def always(reply: str, offer: openai.Offer) -> openai.OpenAiSimulator:
 
 
 @pytest.mark.parametrize("offer", OFFERS)
-def test_labels_are_those_of_llama_cpp(offer: str, connected: Connected, expected: list[Scores]) -> None:
+def test_labels_are_those_of_llama_cpp(offer: str) -> None:
     with connected("openai", simulated(OFFERS[offer])) as (engine, _):
         found = ask(engine, prompt_for(engine, engine.chat), TEXTS)
         says_so = any("no probabilities" in notice for notice in engine.info.notices)
     tells = OFFERS[offer].top_logprobs is not None and not OFFERS[offer].silent_about_logprobs
     assert says_so is not tells
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(found, expected(), strict=True):
         assert one.failure is None
         answer, true = one.answers[0], other.answers[0]
         assert answer.best == true.best
@@ -68,7 +67,7 @@ def test_labels_are_those_of_llama_cpp(offer: str, connected: Connected, expecte
         )
 
 
-def test_tokens_are_those_that_the_endpoint_counts(connected: Connected) -> None:
+def test_tokens_are_those_that_the_endpoint_counts() -> None:
     simulator = simulated(openai.BARE)
     with connected("openai", simulator) as (engine, _):
         (scores,) = ask(engine, prompt_for(engine, engine.chat), TEXTS[:1])
@@ -76,7 +75,7 @@ def test_tokens_are_those_that_the_endpoint_counts(connected: Connected) -> None
     assert scores.computed_tokens == len(simulator.model.chat_tokens(messages, thinking=False))
 
 
-def test_a_reply_that_is_no_label(connected: Connected) -> None:
+def test_a_reply_that_is_no_label() -> None:
     """It is asked for again within a structure; where there is none, it is a failure that shows it."""
     for offer, fails in ((openai.OPENAI, False), (openai.BARE, True)):
         simulator = simulated(offer)
@@ -91,7 +90,7 @@ def test_a_reply_that_is_no_label(connected: Connected) -> None:
             assert scores.answers[0].label_mass is not None
 
 
-def test_a_model_that_begins_to_think(connected: Connected) -> None:
+def test_a_model_that_begins_to_think() -> None:
     simulator = simulated(openai.BARE)
     with connected("openai", simulator) as (engine, _):
         simulator.says = lambda reply: f"<think>\nLet me see. {reply}"
@@ -100,7 +99,7 @@ def test_a_model_that_begins_to_think(connected: Connected) -> None:
     assert "thinks before it answers" in scores.failure.reason
 
 
-def test_a_model_that_always_thinks_is_refused(connected: Connected) -> None:
+def test_a_model_that_always_thinks_is_refused() -> None:
     with (
         pytest.raises(EngineUnavailableError, match="turn it off at the server"),
         connected("openai", simulated(openai.STUBBORN)),
@@ -108,7 +107,7 @@ def test_a_model_that_always_thinks_is_refused(connected: Connected) -> None:
         pass
 
 
-def test_labels_with_children_are_asked_turn_by_turn(connected: Connected) -> None:
+def test_labels_with_children_are_asked_turn_by_turn() -> None:
     task = Task(labels=["bill/invoice", "bill/reminder", "contract/lease", "contract/sale", "minutes"])
     simulator = openai.OpenAiSimulator(model.made_up(), openai.BARE)
     with connected("openai", simulator) as (engine, _):
@@ -126,7 +125,7 @@ def test_labels_with_children_are_asked_turn_by_turn(connected: Connected) -> No
     assert 'Which kind of "contract" is it?' in second[2]["content"]
 
 
-def test_a_branch_that_was_not_said_does_not_cost_the_label(connected: Connected) -> None:
+def test_a_branch_that_was_not_said_does_not_cost_the_label() -> None:
     """Where exploring fails, the label that was said stays, without a probability."""
     task = Task(labels=["bill/invoice", "bill/reminder", "minutes"])
     simulator = simulated(openai.PLAIN)
@@ -145,7 +144,7 @@ def test_a_branch_that_was_not_said_does_not_cost_the_label(connected: Connected
     assert (scores.answers[0].choice, scores.answers[0].probabilities) == (2, ())
 
 
-def test_a_label_that_begins_another_has_no_probability_in_plain_text(connected: Connected) -> None:
+def test_a_label_that_begins_another_has_no_probability_in_plain_text() -> None:
     """The end of a reply is not told, so nothing says how likely going on was."""
     task = Task(labels=["invoice", "invoice from abroad"])
     with connected("openai", simulated(openai.PLAIN)) as (engine, _):
@@ -156,20 +155,18 @@ def test_a_label_that_begins_another_has_no_probability_in_plain_text(connected:
 
 
 @pytest.mark.parametrize(
-    ("offer", "context", "expected"),
+    ("offer", "context", "stated"),
     [(openai.OPENAI, None, 0), (openai.OPENAI, 700, 700), (openai.LOCAL, None, 4096), (openai.LOCAL, 800, 800)],
 )
-def test_the_context_is_stated_or_declared(
-    offer: openai.Offer, context: int | None, expected: int, connected: Connected
-) -> None:
+def test_the_context_is_stated_or_declared(offer: openai.Offer, context: int | None, stated: int) -> None:
     with connected("openai", simulated(offer), context_tokens=context) as (engine, _):
-        assert engine.info.largest_request_tokens == expected
+        assert engine.info.largest_request_tokens == stated
         assert engine.info.bytes_per_token is not None
         assert 1 < engine.info.bytes_per_token < 4
-        assert any("no context is known" in notice for notice in engine.info.notices) is (expected == 0)
+        assert any("no context is known" in notice for notice in engine.info.notices) is (stated == 0)
 
 
-def test_more_context_than_the_endpoint_states(connected: Connected) -> None:
+def test_more_context_than_the_endpoint_states() -> None:
     with (
         pytest.raises(UsageError, match="has a context of 4,096"),
         connected("openai", simulated(openai.LOCAL), context_tokens=5000),
@@ -177,7 +174,7 @@ def test_more_context_than_the_endpoint_states(connected: Connected) -> None:
         pass
 
 
-def test_a_tokenizer_is_not_for_it(connected: Connected) -> None:
+def test_a_tokenizer_is_not_for_it() -> None:
     with (
         pytest.raises(UsageError, match="--tokenizer"),
         connected("openai", simulated(), tokenizer=engine_models.shipped()),
@@ -185,7 +182,7 @@ def test_a_tokenizer_is_not_for_it(connected: Connected) -> None:
         pass
 
 
-def test_an_endpoint_that_does_not_count_tokens(connected: Connected) -> None:
+def test_an_endpoint_that_does_not_count_tokens() -> None:
     with (
         pytest.raises(EngineUnavailableError, match="does not count"),
         connected("openai", simulated(counts_tokens=False)),
@@ -194,7 +191,7 @@ def test_an_endpoint_that_does_not_count_tokens(connected: Connected) -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {"lists_models": False}])
-def test_a_model_named_in_the_address(changes: dict[str, Any], connected: Connected) -> None:
+def test_a_model_named_in_the_address(changes: dict[str, Any]) -> None:
     simulator = simulated(openai.BARE, **changes)
     with connected("openai", simulator, model="simulated-model") as (engine, _):
         assert ask(engine, prompt_for(engine, engine.chat), TEXTS[:1])[0].failure is None
@@ -212,7 +209,7 @@ def test_a_model_named_in_the_address(changes: dict[str, Any], connected: Connec
     ],
     ids=["empty choices", "no message", "invalid JSON", "out of memory"],
 )
-def test_an_accident_costs_its_document_only(broken: Any, connected: Connected) -> None:
+def test_an_accident_costs_its_document_only(broken: Any) -> None:
     with connected("openai", simulated(openai.BARE)) as (engine, server):
         built = prompt_for(engine, engine.chat)
         server.befall("/v1/chat", broken, 1)
@@ -222,7 +219,7 @@ def test_an_accident_costs_its_document_only(broken: Any, connected: Connected) 
     assert [scores.failure is not None and scores.failure.status for scores in always] == ["engine_error"] * 3
 
 
-def test_probabilities_that_stay_away_are_null(connected: Connected) -> None:
+def test_probabilities_that_stay_away_are_null() -> None:
     silent = Changed(lambda reply: {**reply, "choices": [{**reply["choices"][0], "logprobs": None}]})
     with connected("openai", simulated(openai.PLAIN)) as (engine, server):
         built = prompt_for(engine, engine.chat)

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.engines.servers.conftest import TEXTS, Connected, ask, prompt_for
 from tests.support import engine_models
 from tests.support.fault_server import Changed, FaultServer, Status
+from tests.support.simulated import TEXTS, ask, connected, expected, prompt_for
 from tests.support.simulators import model, sglang
 from thresher.engines.servers.opening import detect_server
 from thresher.errors import EngineError, UsageError
-from thresher.types import Scores
 
 FILES = engine_models.shipped
 
@@ -23,11 +22,11 @@ def simulated(offer: sglang.Offer = sglang.V0_5, **changes: Any) -> sglang.Sglan
 
 
 @pytest.mark.parametrize("offer", [sglang.V0_5, sglang.GATEWAY, sglang.REDUCED], ids=["0.5", "gateway", "reduced"])
-def test_answers_are_those_of_llama_cpp(offer: sglang.Offer, connected: Connected, expected: list[Scores]) -> None:
+def test_answers_are_those_of_llama_cpp(offer: sglang.Offer) -> None:
     simulator = sglang.SglangSimulator(model.float32(), offer)
     with connected("sglang", simulator, tokenizer=engine_models.float32()) as (engine, _):
         found = ask(engine, prompt_for(engine, engine.chat), TEXTS)
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(found, expected(), strict=True):
         assert one.failure is None
         assert one.answers[0].probabilities == pytest.approx(other.answers[0].probabilities, abs=2e-4)
         mass = one.answers[0].label_mass
@@ -45,9 +44,7 @@ def test_answers_are_those_of_llama_cpp(offer: sglang.Offer, connected: Connecte
         ({"token_ids_logprob": False, "multi_item_scoring_delimiter": 5}, "/generate", 1),
     ],
 )
-def test_the_route_is_what_the_server_has(
-    changes: dict[str, Any], path: str, new_tokens: int | None, connected: Connected
-) -> None:
+def test_the_route_is_what_the_server_has(changes: dict[str, Any], path: str, new_tokens: int | None) -> None:
     """Scoring is never used where items of a request could see each other."""
     simulator = simulated(**changes)
     with connected("sglang", simulator, tokenizer=FILES()) as (engine, _):
@@ -60,13 +57,13 @@ def test_the_route_is_what_the_server_has(
         assert {body["logprob_start_len"] for _, body in simulator.bodies} == {-1}  # none of the prompt
 
 
-def test_a_server_whose_items_see_each_other_and_without_another_route(connected: Connected) -> None:
+def test_a_server_whose_items_see_each_other_and_without_another_route() -> None:
     offer = simulated(sglang.GATEWAY, multi_item_scoring_delimiter=5)
     with pytest.raises(EngineError, match="no log probabilities"), connected("sglang", offer, tokenizer=FILES()):
         pass
 
 
-def test_its_files_are_asked_for(connected: Connected) -> None:
+def test_its_files_are_asked_for() -> None:
     with (
         pytest.raises(UsageError, match="does not tell its chat template.*--tokenizer"),
         connected("sglang", simulated()),
@@ -74,7 +71,7 @@ def test_its_files_are_asked_for(connected: Connected) -> None:
         pass
 
 
-def test_files_that_the_server_names_are_used_where_this_machine_has_them(connected: Connected) -> None:
+def test_files_that_the_server_names_are_used_where_this_machine_has_them() -> None:
     simulator = simulated()
     simulator.name = str(FILES().files.path)
     with connected("sglang", simulator) as (engine, _):
@@ -87,7 +84,7 @@ def test_files_that_the_server_names_are_used_where_this_machine_has_them(connec
         pass
 
 
-def test_the_context_is_what_its_scheduler_takes(connected: Connected) -> None:
+def test_the_context_is_what_its_scheduler_takes() -> None:
     with connected("sglang", simulated(context_length=1000), tokenizer=FILES()) as (engine, _):
         assert engine.info.largest_request_tokens == 995
         built = prompt_for(engine, engine.chat)
@@ -96,7 +93,7 @@ def test_the_context_is_what_its_scheduler_takes(connected: Connected) -> None:
     assert long.failure.status == "oversize"
 
 
-def test_a_server_that_cuts_prompts_gives_no_label(connected: Connected) -> None:
+def test_a_server_that_cuts_prompts_gives_no_label() -> None:
     simulator = simulated(truncates=True, context_length=2000)
     simulator.stated_length = None
     with connected("sglang", simulator, tokenizer=FILES(), context_tokens=4000) as (engine, _):
@@ -106,7 +103,7 @@ def test_a_server_that_cuts_prompts_gives_no_label(connected: Connected) -> None
     assert "1,999 of" in scores.failure.reason
 
 
-def test_scoring_that_does_not_know_the_end_of_a_turn(connected: Connected) -> None:
+def test_scoring_that_does_not_know_the_end_of_a_turn() -> None:
     """``/v1/score`` takes no added tokens; a label that begins another one needs the end of the turn."""
     simulator = simulated(sglang.GATEWAY, text_vocabulary=20476)
     with connected("sglang", simulator, tokenizer=FILES()) as (engine, _):
@@ -128,7 +125,7 @@ def test_scoring_that_does_not_know_the_end_of_a_turn(connected: Connected) -> N
     ],
     ids=["no meta_info", "missing logprobs", "no number", "invalid JSON", "out of memory"],
 )
-def test_an_accident_costs_its_document_only(broken: Any, connected: Connected) -> None:
+def test_an_accident_costs_its_document_only(broken: Any) -> None:
     with connected("sglang", simulated(), tokenizer=FILES()) as (engine, server):
         built = prompt_for(engine, engine.chat)
         server.befall("/generate", broken, 1)
@@ -138,7 +135,7 @@ def test_an_accident_costs_its_document_only(broken: Any, connected: Connected) 
     assert [scores.failure is not None and scores.failure.status for scores in always] == ["engine_error"] * 3
 
 
-def test_a_refusal_fails_its_document_at_once(connected: Connected) -> None:
+def test_a_refusal_fails_its_document_at_once() -> None:
     with connected("sglang", simulated(), tokenizer=FILES()) as (engine, server):
         built = prompt_for(engine, engine.chat)
         server.befall("/generate", Status(400, {"error": {"message": "input_ids out of range"}}), 1)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.engines.servers.conftest import TEXTS, Connected, ask, prompt_for
 from tests.support import engine_models
 from tests.support.fault_server import Accident, Changed, FaultServer, Status
 from tests.support.prompts import make_requests
+from tests.support.simulated import TEXTS, ask, connected, expected, prompt_for
 from tests.support.simulators import model, vllm
 from thresher.answers import AnswerTrie
 from thresher.engines.servers.opening import detect_server
@@ -27,10 +27,10 @@ def simulated(offer: vllm.Offer = vllm.MAIN, **changes: Any) -> vllm.VllmSimulat
 
 
 @pytest.mark.parametrize("offer", [vllm.MAIN, vllm.V0_10, PROCESSED, SCORING_ONLY], ids=lambda offer: offer.version)
-def test_answers_are_those_of_llama_cpp(offer: vllm.Offer, connected: Connected, expected: list[Scores]) -> None:
+def test_answers_are_those_of_llama_cpp(offer: vllm.Offer) -> None:
     with connected("vllm", vllm.VllmSimulator(model.float32(), offer)) as (engine, _):
         found = ask(engine, prompt_for(engine, engine.chat), TEXTS)
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(found, expected(), strict=True):
         assert one.failure is None
         assert one.answers[0].probabilities == pytest.approx(other.answers[0].probabilities, abs=2e-4)
         mass = one.answers[0].label_mass
@@ -46,7 +46,7 @@ def test_answers_are_those_of_llama_cpp(offer: vllm.Offer, connected: Connected,
         (SCORING_ONLY, "/generative_scoring", "label_token_ids"),
     ],
 )
-def test_the_route_is_what_the_server_has(offer: vllm.Offer, path: str, field: str, connected: Connected) -> None:
+def test_the_route_is_what_the_server_has(offer: vllm.Offer, path: str, field: str) -> None:
     simulator = simulated(offer)
     with connected("vllm", simulator) as (engine, _):
         built = prompt_for(engine, engine.chat)
@@ -59,7 +59,7 @@ def test_the_route_is_what_the_server_has(offer: vllm.Offer, path: str, field: s
     assert not any("prompt_logprobs" in body or "echo" in body for _, body in read)
 
 
-def test_prompts_are_token_ids_with_thinking_closed(connected: Connected) -> None:
+def test_prompts_are_token_ids_with_thinking_closed() -> None:
     simulator, real = simulated(), engine_models.shipped()
     with connected("vllm", simulator) as (engine, _):
         built = prompt_for(engine, engine.chat)
@@ -76,7 +76,7 @@ def test_prompts_are_token_ids_with_thinking_closed(connected: Connected) -> Non
     assert not any(text[:20] in str(body) for body in rendered for text in TEXTS)  # only placeholders are rendered
 
 
-def test_a_document_over_the_wire_writes_no_control_token(connected: Connected) -> None:
+def test_a_document_over_the_wire_writes_no_control_token() -> None:
     own = engine_models.shipped().tokenizer
     assert own is not None
     simulator = simulated()
@@ -95,7 +95,7 @@ def test_a_document_over_the_wire_writes_no_control_token(connected: Connected) 
         assert len(simulator.bodies) - before == 2  # two pieces; the words in brackets are known
 
 
-def test_more_tokens_than_a_request_may_name(connected: Connected) -> None:
+def test_more_tokens_than_a_request_may_name() -> None:
     simulator = simulated()
     with connected("vllm", simulator) as (engine, _):
         trie = AnswerTrie([f"label {n}" for n in range(300)], [(1000 + n,) for n in range(300)])
@@ -108,7 +108,7 @@ def test_more_tokens_than_a_request_may_name(connected: Connected) -> None:
     assert scores.answers[0].label_mass == pytest.approx(exact.sum())
 
 
-def test_files_given_for_the_tokenizer_are_compared_with_the_server(connected: Connected) -> None:
+def test_files_given_for_the_tokenizer_are_compared_with_the_server() -> None:
     with connected("vllm", simulated(), tokenizer=engine_models.shipped()) as (engine, _):
         assert engine.tokenizer is engine_models.shipped().tokenizer
     with connected("vllm", simulated(tokenizes=False), tokenizer=engine_models.shipped()) as (engine, _):
@@ -122,12 +122,12 @@ def test_files_given_for_the_tokenizer_are_compared_with_the_server(connected: C
         pass
 
 
-def test_without_a_tokenizer_files_are_asked_for(connected: Connected) -> None:
+def test_without_a_tokenizer_files_are_asked_for() -> None:
     with pytest.raises(UsageError, match="--tokenizer"), connected("vllm", simulated(tokenizes=False)):
         pass
 
 
-def test_the_context_is_the_servers_or_the_users(connected: Connected) -> None:
+def test_the_context_is_the_servers_or_the_users() -> None:
     with connected("vllm", simulated(max_model_len=2000)) as (engine, _):
         assert engine.info.largest_request_tokens == 2000
     with pytest.raises(UsageError, match="--context"), connected("vllm", simulated(states_length=False)):
@@ -136,7 +136,7 @@ def test_the_context_is_the_servers_or_the_users(connected: Connected) -> None:
         assert engine.info.largest_request_tokens == 900
 
 
-def test_too_long_is_told_by_a_typed_field(connected: Connected) -> None:
+def test_too_long_is_told_by_a_typed_field() -> None:
     """The user declared more than the server has."""
     with connected("vllm", simulated(states_length=False, max_model_len=400), context_tokens=4000) as (engine, _):
         built = prompt_for(engine, engine.chat)
@@ -146,7 +146,7 @@ def test_too_long_is_told_by_a_typed_field(connected: Connected) -> None:
     assert long.failure.status == "oversize"
 
 
-def test_a_server_that_cuts_prompts_gives_no_label(connected: Connected) -> None:
+def test_a_server_that_cuts_prompts_gives_no_label() -> None:
     offer = dataclasses.replace(SCORING_ONLY, states_length=False, max_model_len=400)
     with connected("vllm", vllm.VllmSimulator(model.made_up(), offer), context_tokens=4000) as (engine, _):
         (scores,) = ask(engine, prompt_for(engine, engine.chat), ["word " * 1000])
@@ -155,7 +155,7 @@ def test_a_server_that_cuts_prompts_gives_no_label(connected: Connected) -> None
     assert "399" in scores.failure.reason
 
 
-def test_a_model_that_the_server_lacks_is_named(connected: Connected) -> None:
+def test_a_model_that_the_server_lacks_is_named() -> None:
     with (
         pytest.raises(UsageError, match="no model 'dema', only demo.*did you mean"),
         connected("vllm", simulated(), model="dema"),
@@ -163,7 +163,7 @@ def test_a_model_that_the_server_lacks_is_named(connected: Connected) -> None:
         pass
 
 
-def test_several_models_and_none_named(connected: Connected) -> None:
+def test_several_models_and_none_named() -> None:
     simulator = simulated()
     cards = [{"id": name, "object": "model", "owned_by": "vllm", "max_model_len": 99} for name in ("one", "two")]
     with (
@@ -175,7 +175,7 @@ def test_several_models_and_none_named(connected: Connected) -> None:
         pass
 
 
-def test_the_key_is_sent_and_a_wrong_one_is_told(connected: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_is_sent_and_a_wrong_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     simulator = simulated()
     simulator.api_key = "secret-1"
     monkeypatch.setenv("THRESHER_API_KEY", "secret-1")
@@ -187,7 +187,7 @@ def test_the_key_is_sent_and_a_wrong_one_is_told(connected: Connected, monkeypat
     assert "secret" not in str(caught.value)
 
 
-def befallen(path: str, answer: Any, times: int | None, connected: Connected) -> list[Scores]:
+def befallen(path: str, answer: Any, times: int | None) -> list[Scores]:
     """Three documents; the accident befalls completions once the engine is open."""
     with connected("vllm", simulated(), tokenizer=engine_models.shipped()) as (engine, server):
         built = prompt_for(engine, engine.chat)
@@ -208,14 +208,14 @@ def befallen(path: str, answer: Any, times: int | None, connected: Connected) ->
     ],
     ids=["empty choices", "missing logprobs", "no number", "no object", "invalid JSON", "out of memory"],
 )  # fmt: skip
-def test_an_accident_costs_its_document_only(broken: Any, connected: Connected) -> None:
-    once = befallen("/v1/completions", broken, 1, connected)
+def test_an_accident_costs_its_document_only(broken: Any) -> None:
+    once = befallen("/v1/completions", broken, 1)
     assert all(scores.failure is None for scores in once)  # asked again
-    always = befallen("/v1/completions", broken, None, connected)
+    always = befallen("/v1/completions", broken, None)
     assert [scores.failure is not None and scores.failure.status for scores in always] == ["engine_error"] * 3
 
 
-def test_out_of_memory_on_one_document(connected: Connected) -> None:
+def test_out_of_memory_on_one_document() -> None:
     with connected("vllm", simulated(), tokenizer=engine_models.shipped()) as (engine, server):
         built = prompt_for(engine, engine.chat)
         failed = Status(500, {"error": {"message": "CUDA out of memory", "type": "InternalServerError", "code": 500}})
@@ -230,13 +230,13 @@ def test_out_of_memory_on_one_document(connected: Connected) -> None:
     assert "out of memory" in big.failure.reason
 
 
-def test_a_server_that_forgets_its_model_ends_the_run(connected: Connected) -> None:
+def test_a_server_that_forgets_its_model_ends_the_run() -> None:
     gone = Status(404, {"error": {"message": "no such model", "type": "NotFoundError", "param": "model", "code": 404}})
-    found = befallen("/v1/completions", gone, None, connected)
+    found = befallen("/v1/completions", gone, None)
     assert all(scores.failure is not None and scores.failure.status == "engine_error" for scores in found)
 
 
-def test_no_log_probabilities_at_all(connected: Connected) -> None:
+def test_no_log_probabilities_at_all() -> None:
     with pytest.raises(EngineError, match="max-logprobs"), connected("vllm", simulated(vllm.V0_10, max_logprobs=0)):
         pass
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from thresher.engines.servers.adapter import Adapter, AdapterKind, Wishes
@@ -151,3 +152,9 @@ class Endpoint:
         if found.slots != known.slots:
             self.limit = Limit(found.slots)
         self._reviving = None
+
+
+async def close_all(endpoints: Sequence[Endpoint]) -> None:
+    """Close each of them."""
+    for endpoint in endpoints:
+        await endpoint.close()

@@ -11,7 +11,7 @@ from thresher.engines.base import EngineInfo
 from thresher.engines.servers.client.limit import START
 from thresher.engines.servers.client.loop import LoopThread
 from thresher.engines.servers.dispatcher import Dispatcher
-from thresher.engines.servers.endpoint import Endpoint
+from thresher.engines.servers.endpoint import Endpoint, close_all
 from thresher.errors import EngineError
 from thresher.models.chat_format import ChatFormat
 from thresher.models.tokenizer import Tokenizer
@@ -83,7 +83,7 @@ class ServerEngine:
             return
         self._closed = True
         try:
-            self._loop.run(_close_all(self._endpoints))
+            self._loop.run(close_all(self._endpoints))
         finally:
             self._loop.close()
 
@@ -97,11 +97,6 @@ class ServerEngine:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-async def _close_all(endpoints: Sequence[Endpoint]) -> None:
-    for endpoint in endpoints:
-        await endpoint.close()
 
 
 def _info(endpoints: Sequence[Endpoint], context_tokens: int) -> EngineInfo:

@@ -14,7 +14,7 @@ from thresher.engines.servers.client.address import Address
 from thresher.engines.servers.client.loop import LoopThread
 from thresher.engines.servers.client.retry import Backoff
 from thresher.engines.servers.client.transport import Client
-from thresher.engines.servers.endpoint import Endpoint, Patience
+from thresher.engines.servers.endpoint import Endpoint, Patience, close_all
 from thresher.engines.servers.engine import ServerEngine
 from thresher.engines.servers.fault import BadAnswerError, BusyError, LoadingError, ServerError, ServerFailedError
 from thresher.errors import EngineUnavailableError, UsageError
@@ -63,8 +63,12 @@ def connect(
     loop = LoopThread("thresher-servers")
     try:
         endpoints = loop.run(_connect_all(name, [Address(address) for address in model.addresses], wishes, patience))
-        _check_same(endpoints)
-        return ServerEngine(loop, endpoints, _context_tokens(endpoints, options))
+        try:
+            _check_same(endpoints)
+            return ServerEngine(loop, endpoints, _context_tokens(endpoints, options))
+        except BaseException:
+            loop.run(close_all(endpoints))
+            raise
     except ServerError as fault:
         loop.close()
         raise EngineUnavailableError(str(fault)) from fault
@@ -100,8 +104,7 @@ async def _connect_all(name: str, addresses: Sequence[Address], wishes: Wishes, 
         for address in addresses:
             endpoints.append(await _connect_one(name, address, wishes, patience))
     except BaseException:
-        for endpoint in endpoints:
-            await endpoint.close()
+        await close_all(endpoints)
         raise
     return endpoints
 

@@ -90,7 +90,7 @@ class Limit:
         else:
             self._without_gain += 1
         if self._without_gain >= _FAILURES_TO_SETTLE:
-            self.allowed = self._best[1]
+            self.allowed = self._ceiling = self._best[1]
             self._climbing = False
         else:
             self.allowed = min(self._ceiling, math.ceil(self.allowed * 1.5))

@@ -13,6 +13,8 @@ from thresher.errors import EngineError
 
 T = TypeVar("T")
 _END = object()
+#: A transport that is closed lets its socket go in a later turn of the loop.
+_SOCKETS_CLOSE_S = 0.01
 
 
 class Outlet(Generic[T]):
@@ -88,7 +90,7 @@ class LoopThread:
         """Cancel what still runs and end the thread."""
         if self._loop.is_closed():
             return
-        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(_wind_up(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -105,8 +107,10 @@ async def _whole(work: Callable[[Outlet[T]], Awaitable[None]], outlet: Outlet[T]
     await work(outlet)
 
 
-async def _cancel_all() -> None:
+async def _wind_up() -> None:
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()
+    await asyncio.sleep(_SOCKETS_CLOSE_S)

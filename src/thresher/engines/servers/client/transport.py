@@ -111,15 +111,19 @@ class Client:
         return self._read(path, status, headers, content)
 
     async def _exchange(self, method: str, url: str, body: Any) -> tuple[int, Mapping[str, str], bytes]:
-        """One exchange; a kept connection that the server has just hung up on is not the server's fault."""
+        """One exchange. A server that hangs up before it says anything may only have been tired of a kept connection, so
+        it is asked once more on a new one; where nobody answers there, it died, and this request may be why.
+        """
         content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
             return await self._send(method, url, content, headers)
-        except httpx.RemoteProtocolError as error:
-            if not _was_stale(error):
-                raise
-            return await self._send(method, url, content, {**headers, "Connection": "close"})
+        except httpx.RemoteProtocolError:
+            try:
+                return await self._send(method, url, content, {**headers, "Connection": "close"})
+            except httpx.ConnectError as error:
+                reason = f"{self.address}: the server hung up, and does not answer any more"
+                raise UnreachableError(reason, in_flight=True) from error
 
     async def _send(
         self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]
@@ -198,8 +202,3 @@ def _causes(error: BaseException | None) -> list[BaseException]:
         found.append(error)
         error = error.__cause__ or error.__context__
     return found
-
-
-def _was_stale(error: httpx.RemoteProtocolError) -> bool:  # noqa: ARG001
-    """Whether the server hung up before it sent anything."""
-    return True

@@ -72,7 +72,7 @@ class LlamaServerAdapter:
 
     async def check(self) -> None:
         """Ask for its health."""
-        await self._client.get("/health", deadline_s=_HEALTH_DEADLINE_S)
+        await self._client.get("/health", deadline_s=min(_HEALTH_DEADLINE_S, self._client.deadline_s))
 
     async def score(self, request: Request, lane: int) -> Scores:
         """See :class:`~thresher.engines.servers.adapter.Adapter`. ``label_mass`` is not known: see :meth:`_answer`."""
