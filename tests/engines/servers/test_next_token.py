@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from thresher.answers import UNEXPLORED_MASS_LIMIT, AnswerTrie
 from thresher.engines.servers.fault import BadAnswerError, TooLongError
 from thresher.engines.servers.next_token import Reading, check_length, checked_logprobs, mass_of, score_by
-from thresher.engines.servers.vllm.routes import AllowedTokens, Completions, NextToken
+from thresher.engines.servers.vllm.completions import Completions, NextToken
+from thresher.engines.servers.vllm.routes import AllowedTokens
 from thresher.types import Prompt, QuestionPrompt, Request
 
 VOCABULARY = 24

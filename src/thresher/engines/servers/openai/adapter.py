@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from thresher.answers import Answer, AnswerTrie, AnswerWalk, Path
+from thresher.answers import Answer, AnswerTrie
 from thresher.engines.servers.adapter import ServerFacts, Wishes
 from thresher.engines.servers.client.transport import Client, Refusal
 from thresher.engines.servers.fault import AbsentError, BadRequestError, ServerError, TooLongError
 from thresher.engines.servers.model_list import fingerprint_of, model_cards, wanted_card
+from thresher.engines.servers.openai.asking import Asking, ChatModel
 from thresher.engines.servers.openai.chat import ChatRoute, Completion
-from thresher.engines.servers.openai.replies import Form, NoLabelError, said, surface
-from thresher.engines.servers.openai.shares import first_mass, shares
 from thresher.engines.servers.openai.terms import Terms, find_terms
-from thresher.engines.servers.openai.turns import TOKENIZER, Message, Replies, TurnFormat, messages_of
+from thresher.engines.servers.openai.turns import TOKENIZER, Replies, TurnFormat
 from thresher.errors import UsageError
 from thresher.models.tokenizer import Tokenizer
 from thresher.types import Request, Scores
@@ -28,7 +26,6 @@ _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_con
 _TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"})
 #: Texts denser than the sample (figures, tables) have fewer bytes in a token; so much room is left for them.
 _DENSE_TEXT_SHARE = 0.8
-_SMALLEST_SHARE = 1e-30
 
 
 class OpenAi:
@@ -58,7 +55,7 @@ class OpenAi:
             exact_probabilities=False,  # of texts, as far as the endpoint tells them
             notices=_notices(terms, context_tokens),
         )
-        return OpenAiAdapter(client, facts, chat, terms)
+        return OpenAiAdapter(client, facts, ChatModel(chat, terms))
 
 
 @dataclass(slots=True)
@@ -67,8 +64,7 @@ class OpenAiAdapter:
 
     client: Client
     facts: ServerFacts
-    _chat_route: ChatRoute
-    _terms: Terms
+    _model: ChatModel
     _replies: dict[int, tuple[AnswerTrie, Replies]] = field(default_factory=dict)  # by the trie's identity
 
     @property
@@ -94,7 +90,7 @@ class OpenAiAdapter:
         answers: list[Answer] = []
         told: list[Completion] = []
         for question in request.prompt.questions:
-            asking = _Asking(self, [*prefix, *question.suffix_tokens], self._replies_of(question.trie))
+            asking = Asking(self._model, [*prefix, *question.suffix_tokens], self._replies_of(question.trie))
             answers.append(await asking.answer())
             told += asking.completions()
         cached_tokens = sum(completion.cached_tokens for completion in told)
@@ -108,26 +104,6 @@ class OpenAiAdapter:
     async def close(self) -> None:
         """Nothing is kept on it."""
 
-    async def ask(self, tokens: Sequence[int], options: Sequence[str]) -> Told:
-        """One reply to a conversation. What is no label is asked for again within a structure, where there is that."""
-        messages = messages_of(tokens)
-        plain = await self._complete(messages, options, "plain")
-        replies = [option.encode() for option in options]
-        try:
-            return _told(plain, options, "plain", first_mass(replies, plain.places))
-        except NoLabelError:
-            if not self._terms.structured:
-                raise
-        structured = await self._complete(messages, options, "json")
-        told = _told(structured, options, "json", first_mass(replies, plain.places))
-        return replace(told, completions=(plain, structured))
-
-    async def _complete(self, messages: Sequence[Message], options: Sequence[str], form: Form) -> Completion:
-        found = await self._chat_route.complete(messages, **self._terms.fields(options, form))
-        if found.reasoning.strip():
-            raise NoLabelError("the model thought before it answered: turn that off at the server")
-        return found
-
     def _replies_of(self, trie: AnswerTrie) -> Replies:
         """Kept with its trie, so that the identity stays its own."""
         known = self._replies.get(id(trie))
@@ -136,71 +112,6 @@ class OpenAiAdapter:
                 self._replies.clear()
             known = self._replies[id(trie)] = (trie, Replies(trie))
         return known[1]
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What an endpoint said where several replies were possible."""
-
-    completions: tuple[Completion, ...]
-    choice: int
-    probabilities: tuple[float, ...] | None
-    mass: float | None  # of free decoding
-
-
-def _told(completion: Completion, options: Sequence[str], form: Form, mass: float | None) -> Told:
-    choice = said(completion.content, options, form)
-    replies = surface(completion.content, options, form, choice)
-    found = shares(replies, choice, completion.places) if replies and completion.places else None
-    if found is not None and form == "plain":
-        mass = found.mass
-    return Told((completion,), choice, None if found is None else found.probabilities, mass)
-
-
-class _Asking:
-    """One question of one document."""
-
-    def __init__(self, adapter: OpenAiAdapter, prompt: Sequence[int], replies: Replies) -> None:
-        self._adapter = adapter
-        self._prompt = prompt
-        self._replies = replies
-        self._known: dict[Path, Told] = {}
-
-    async def answer(self) -> Answer:
-        """With probabilities where every branching that matters tells them, else the label that was said."""
-        walk = AnswerWalk(self._replies.steps)
-        while paths := walk.wanted():
-            for path in paths:
-                try:
-                    told = await self._at(path)
-                except NoLabelError:  # perhaps on a way that was not taken
-                    return await self._said()
-                if told.probabilities is None:
-                    return await self._said()
-                walk.observe(path, [math.log(max(share, _SMALLEST_SHARE)) for share in told.probabilities])
-        return replace(walk.answer(), label_mass=self._mass())
-
-    async def _said(self) -> Answer:
-        """Down the tree by what was said."""
-        path = self._replies.steps.root_path
-        while path is not None:
-            branching = self._replies.steps.branchings[path]
-            choice = (await self._at(path)).choice
-            path, members = branching.next_paths[choice], branching.members[choice]
-        return Answer((), self._mass(), choice=members[0])
-
-    def _mass(self) -> float | None:
-        return self._known[()].mass if () in self._known else None
-
-    async def _at(self, path: Path) -> Told:
-        if path not in self._known:
-            tokens = [*self._prompt, *self._replies.tokens(path)]
-            self._known[path] = await self._adapter.ask(tokens, self._replies.options(path))
-        return self._known[path]
-
-    def completions(self) -> list[Completion]:
-        """All that was asked."""
-        return [completion for told in self._known.values() for completion in told.completions]
 
 
 async def _card(client: Client) -> Mapping[str, Any]:

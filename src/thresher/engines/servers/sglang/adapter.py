@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from thresher.engines.servers.adapter import ServerFacts, Wishes
 from thresher.engines.servers.client.transport import Client
 from thresher.engines.servers.fault import AbsentError, BadAnswerError, BadRequestError, ServerFailedError
 from thresher.engines.servers.model_list import fingerprint_of, model_cards, wanted_card
-from thresher.engines.servers.next_token import Route, score_by
+from thresher.engines.servers.next_token import Route
 from thresher.engines.servers.sglang.routes import BiasedTokens, Generate, NamedTokens, Scoring
+from thresher.engines.servers.token_adapter import TokenAdapter
 from thresher.engines.servers.vocabulary import Vocabulary, vocabulary_of_files
 from thresher.errors import UsageError
-from thresher.models.chat_format import ChatFormat
-from thresher.models.tokenizer import Tokenizer
-from thresher.types import Request, Scores
 
 _PROBE_PROMPT = (0, 1, 2)
 _PROBE_TOKENS = (3, 4, 5)
@@ -31,7 +28,7 @@ class Sglang:
         return any(card.get("owned_by") == "sglang" for card in await model_cards(client))
 
     @staticmethod
-    async def connect(client: Client, wishes: Wishes) -> SglangAdapter:
+    async def connect(client: Client, wishes: Wishes) -> TokenAdapter:
         """See :class:`~thresher.engines.servers.adapter.AdapterKind`."""
         card = await wanted_card(client)
         info = await _first_of(client, "/get_server_info", "/server_info")
@@ -47,41 +44,7 @@ class Sglang:
             context_tokens=_context_tokens(client, card, info, wishes),
             notices=(*vocabulary.notices, *notices),
         )
-        return SglangAdapter(client, facts, vocabulary, route)
-
-
-@dataclass(frozen=True, slots=True)
-class SglangAdapter:
-    """See :class:`~thresher.engines.servers.adapter.Adapter`."""
-
-    client: Client
-    facts: ServerFacts
-    vocabulary: Vocabulary
-    route: Route
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The served model's."""
-        return self.vocabulary.tokenizer
-
-    @property
-    def chat(self) -> ChatFormat:
-        """The served model's."""
-        return self.vocabulary.chat
-
-    async def check(self) -> None:
-        """Whether it is alive; it says so without a word."""
-        try:
-            await self.client.get("/health")
-        except BadAnswerError:
-            return
-
-    async def score(self, request: Request, lane: int) -> Scores:  # noqa: ARG002 - it minds its requests itself
-        """One request for each branching that matters."""
-        return await score_by(self.route, request)
-
-    async def close(self) -> None:
-        """Nothing is kept on it."""
+        return TokenAdapter(client, facts, vocabulary, route)
 
 
 async def _first_of(client: Client, *paths: str) -> Mapping[str, Any]:
