@@ -219,11 +219,11 @@ def test_out_of_memory_on_one_document() -> None:
     with connected("vllm", simulated(), tokenizer=engine_models.shipped()) as (engine, server):
         built = prompt_for(engine, engine.chat)
         failed = Status(500, {"error": {"message": "CUDA out of memory", "type": "InternalServerError", "code": 500}})
-        large = len(engine.tokenizer.encode(TEXTS[4]))
+        large = len(engine.tokenizer.encode(TEXTS[3]))
         limit = len(built.prompt.prefix_tokens) + 2 * large
         large_one = Accident("/v1/completions", failed, None, lambda asked: len(asked.json()["prompt"]) > limit)
         server.accidents.append(large_one)
-        small, other, big = ask(engine, built, [TEXTS[0], TEXTS[1], TEXTS[7] * 3])
+        small, other, big = ask(engine, built, [TEXTS[0], TEXTS[1], TEXTS[5] * 3])
     assert small.failure is None
     assert other.failure is None
     assert big.failure is not None
