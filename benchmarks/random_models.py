@@ -47,6 +47,7 @@ SIZES = {
         hidden=1024, feed_forward=3584, layers=24, heads=8, kv_heads=2, head_size=256, interval=4, state_heads=16
     ),
     "dense-0.1b": Size(hidden=768, feed_forward=2048, layers=16, heads=12, kv_heads=4, head_size=64),
+    "dense-0.6b": Size(hidden=1024, feed_forward=3072, layers=32, heads=16, kv_heads=8, head_size=128),
     "dense-0.5b": Size(hidden=1024, feed_forward=3072, layers=28, heads=16, kv_heads=8, head_size=128),
 }
 

@@ -4,8 +4,8 @@
 
 The server runs on loopback in its own process with 8 slots and ``--slot-save-path``. The client is that of
 ``benchmarks.llamacpp_server``: a chat request a document, 8 at a time, with a grammar of the labels and thinking off.
-Each round reads other documents; in a round each has its turn, and all slots are emptied before it. ``cached_share`` is the share of prompt tokens that the
-server says it did not compute.
+Each round reads other documents; in a round each has its turn, and all slots are emptied before it. ``cached_share`` is
+the share of prompt tokens that the server says it did not compute.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
     python -m benchmarks.server_parity [FILE.jsonl] [--documents 200]
 
 The example documents, and of a table with a ``text`` column so many rows, evenly chosen; with the demo model as shipped
-(Q8_0) and with its weights in float32. The gap of a document is the largest difference of a label's probability.
+(Q8_0) and with its weights in float32, for which both keep keys and values in float32. The gap of a document is the
+largest difference of a label's probability.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def main() -> None:
         if arguments.file is not None:
             inputs.append(str(_chosen(arguments.file, arguments.documents, Path(folder) / "table.jsonl")))
         report = {
-            name: _compare(model, inputs, task, Path(folder) / name)
+            name: _compare(model, inputs, task, Path(folder) / name, full=name == "F32")
             for name, model in {"Q8_0": engine_models.shipped(), "F32": engine_models.float32()}.items()
         }
     save("server_parity", {"inputs": ["examples", *([arguments.file.name] if arguments.file else [])], **report})
@@ -55,14 +56,16 @@ def _chosen(file: Path, count: int, target: Path) -> Path:
     return target
 
 
-def _compare(model: Model, inputs: list[str], task: Task, folder: Path) -> dict[str, Any]:
+def _compare(model: Model, inputs: list[str], task: Task, folder: Path, *, full: bool) -> dict[str, Any]:
     def rows(reference: str, name: str) -> dict[str, Prediction]:
         run = thresher.classify(inputs, task, model=reference, context=_CONTEXT_TOKENS, job=folder / name)
         return {row.document_id: row for row in run}
 
     folder.mkdir()
     path = model.files.path
-    with LlamaServer(path, slots=_SLOTS, context=_CONTEXT_TOKENS, saves=folder, threads=2) as server:
+    with LlamaServer(
+        path, slots=_SLOTS, context=_CONTEXT_TOKENS, saves=folder, threads=1, full_precision=full
+    ) as server:
         served = rows(server.url, "server")
     inside = rows(str(path), "inside")
     assert served.keys() == inside.keys()

@@ -143,6 +143,7 @@ class Prediction:
     content_sha256: str | None = None
     error: str | None = None
     gold: str | None = None
+    reviewed_label: str | tuple[str, ...] | None = None  # what a person decided; null where nobody did
     prompt_tokens: int | None = None  # of the whole reading that gave the answer, all its questions included
     cached_tokens: int | None = None  # those of them that the engine had computed for others already
     reply_form: ReplyForm | None = None  # of requests that want JSON

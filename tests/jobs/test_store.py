@@ -61,6 +61,8 @@ def test_jobs_of_older_versions_are_brought_up_to_date_by_their_readers(tmp_path
         ALTER TABLE results DROP COLUMN prompt_tokens;
         ALTER TABLE results DROP COLUMN cached_tokens;
         ALTER TABLE documents DROP COLUMN reply_form;
+        DROP TABLE pace;
+        DROP TABLE passes;
         PRAGMA user_version = 1;
         """
     )

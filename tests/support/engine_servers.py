@@ -27,7 +27,7 @@ def saving() -> LlamaServer:
 def plain() -> LlamaServer:
     """Keeps no states and has one slot; its model is float32, and its file is not where it says."""
     path = engine_models.float32().files.path
-    return LlamaServer(Path(path.name), slots=1, context=8192, folder=path.parent)
+    return LlamaServer(Path(path.name), slots=1, context=8192, folder=path.parent, full_precision=True)
 
 
 def saved_and_local() -> ServedModel:

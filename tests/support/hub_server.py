@@ -24,6 +24,7 @@ class HubServer:
     ignores_ranges: bool = False
     spoilt: bool = False  # downloads carry other bytes than the listing promises
     gone: bool = False  # connections that are still open bring nothing more
+    sent_bytes: int = 0  # in answers to range requests
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)  # method, path, Range
 
     def __enter__(self) -> HubServer:
@@ -115,9 +116,11 @@ class _Handler(BaseHTTPRequestHandler):
             content = bytes(len(content))
         wanted = self.headers["Range"]
         if wanted and not self.state.ignores_ranges:
-            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-            self._reply(206, content[start:], body, headers)
+            first, _, last = wanted.removeprefix("bytes=").partition("-")
+            part = content[int(first) : int(last) + 1 if last else None]
+            headers["Content-Range"] = f"bytes {first}-{int(first) + len(part) - 1}/{len(content)}"
+            self.state.sent_bytes += len(part)
+            self._reply(206, part, body, headers)
         else:
             self._reply(200, content, body, headers)
 

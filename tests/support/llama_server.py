@@ -26,13 +26,14 @@ class LlamaServer:
         saves: Path | None = None,
         port: int = 0,
         folder: Path | None = None,
+        full_precision: bool = False,
         more: dict[str, Any] | None = None,
     ) -> None:
         """``context`` is a slot's; ``saves`` as ``--slot-save-path``; ``folder`` is where it
-        runs; ``more`` are fields of ``CommonParams``."""
+        runs; ``full_precision`` keeps keys and values in float32; ``more`` are fields of ``CommonParams``."""
         settings = {
             "path": str(model), "slots": slots, "context": slots * context, "threads": threads, "port": port,
-            "saves": None if saves is None else f"{saves}/", "more": more or {},
+            "full_precision": full_precision, "saves": None if saves is None else f"{saves}/", "more": more or {},
         }  # fmt: skip
         self.process = subprocess.Popen(
             [sys.executable, str(Path(__file__)), json.dumps(settings)],
@@ -69,6 +70,9 @@ def serve(settings: dict[str, Any]) -> None:
     params.kv_unified, params.cache_ram_mib, params.n_gpu_layers, params.cache_idle_slots = False, 0, 0, False
     params.enable_reasoning, params.ui, params.warmup, params.port = 0, False, False, settings["port"]
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"]
+    if settings["full_precision"]:
+        params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+        params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     if settings["saves"] is not None:
         params.slot_save_path = settings["saves"]
     for name, value in settings["more"].items():

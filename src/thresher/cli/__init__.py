@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import typer
 
-from thresher.cli import classify, engines, export, status
+from thresher.cli import classify, engines, export, plan, report, status
 from thresher.cli.console import print_error
 from thresher.errors import ThresherError, UsageError
 
@@ -25,6 +26,8 @@ app = typer.Typer(
 app.command("classify")(classify.command)
 app.command("status")(status.command)
 app.command("export")(export.command)
+app.command("plan")(plan.command)
+app.command("report")(report.command)
 app.command("engines")(engines.command)
 
 
@@ -37,6 +40,10 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
         raise typer.Exit
 
 
+def _as_typed(arguments: list[str] | None) -> str:
+    return shlex.join(["thresher", *(sys.argv[1:] if arguments is None else arguments)])
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
     sys.exit(run(arguments))
@@ -45,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
-        result = app(arguments, prog_name="thresher", standalone_mode=True)
+        result = app(arguments, prog_name="thresher", standalone_mode=True, obj=_as_typed(arguments))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_COULD_NOT_RUN
     except UsageError as error:

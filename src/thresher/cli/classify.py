@@ -161,7 +161,9 @@ def command(
             if dry:
                 report = dry_run(inputs, chosen, models, options, exclude=exclude, progress=progress)
             else:
-                run = run_classify(inputs, chosen, models, options, exclude=exclude, progress=progress)
+                run = run_classify(
+                    inputs, chosen, models, options, exclude=exclude, progress=progress, command=invocation.obj or ""
+                )
     if dry:
         print_dry_run(report, as_json=as_json, verbose=verbose)
         return

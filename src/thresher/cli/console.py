@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from thresher.durations import duration
 from thresher.pipeline import ProgressState
 
 
@@ -49,17 +50,6 @@ def print_table(
 def print_line(text: str) -> None:
     """A line of a result, on stdout."""
     print(_printable(text))
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: ``8.5 s``, ``3 min 20 s``, ``2 h 05 min``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"
 
 
 def _printable(text: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from thresher.cli.console import duration, print_json, print_line, print_table
+from thresher.cli.console import print_json, print_line, print_table
 from thresher.cli.stages import print_stages
+from thresher.durations import duration
 from thresher.pipeline import DryRun, Run, RunSummary
 from thresher.types import Prediction
 

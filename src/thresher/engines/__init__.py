@@ -4,7 +4,7 @@
 """
 
 from thresher.engines.base import Engine, EngineInfo, EngineOptions, ServedModelEngine
-from thresher.engines.registry import Availability, availability, choose_engine, engine_names, open_engine
+from thresher.engines.registry import Availability, availability, choose_engine, engine_gpus, engine_names, open_engine
 
 __all__ = [
     "Availability",
@@ -14,6 +14,7 @@ __all__ = [
     "ServedModelEngine",
     "availability",
     "choose_engine",
+    "engine_gpus",
     "engine_names",
     "open_engine",
 ]

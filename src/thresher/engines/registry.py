@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
 from thresher.engines.base import Engine, EngineOptions
 from thresher.errors import EngineUnavailableError, ThresherError, UsageError
+from thresher.hardware import GpuFacts
 from thresher.models.files import ModelFiles
 from thresher.models.model import Model, open_model
 from thresher.models.served import ServedModel
@@ -118,6 +119,18 @@ def _choose_server(name: str, model: ServedModel) -> tuple[str, str]:
             f"one of {', '.join(SERVERS)}"
         )
     return name, "as asked"
+
+
+def engine_gpus(name: str, device: str | None) -> tuple[GpuFacts, ...] | None:
+    """The GPUs that an engine would compute on with this ``device``, none for the CPU.
+
+    None where the engine takes no memory of this machine's that a plan is made for: servers, the fake engine.
+
+    Raises:
+        UsageError, EngineUnavailableError: as ``open_engine`` would for that device.
+    """
+    find: Callable[[str | None], tuple[GpuFacts, ...]] | None = getattr(_load(name), "gpus", None)
+    return None if find is None else find(device)
 
 
 def engine_names() -> tuple[str, ...]:

@@ -22,7 +22,7 @@ NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smbfs", "smb3", "afs", "ncpfs", "9p", "ceph", "glusterfs", "lustre", "beegfs", "gpfs"}
     | {"fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.rclone", "fuse.s3fs", "davfs", "fuse.davfs2"}
 )
-_BUSY_TIMEOUT_S = 30.0
+BUSY_TIMEOUT_S = 30.0
 
 
 def prepare_folder(folder: Path) -> None:
@@ -81,9 +81,9 @@ def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
         if read_only:
             _bring_up_to_date(folder)
             uri = f"{database.resolve().as_uri()}?mode=ro"
-            connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
+            connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
         else:
-            connection = sqlite3.connect(database, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
+            connection = sqlite3.connect(database, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
         try:
             connection.isolation_level = None  # transactions are begun and ended by hand
             if not read_only:
@@ -100,7 +100,7 @@ def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 def _bring_up_to_date(folder: Path) -> None:
     """Give an older job its new tables and columns, for readers ask for them."""
-    with contextlib.closing(sqlite3.connect(folder / DATABASE_NAME, timeout=_BUSY_TIMEOUT_S)) as connection:
+    with contextlib.closing(sqlite3.connect(folder / DATABASE_NAME, timeout=BUSY_TIMEOUT_S)) as connection:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         begun = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone()
     if begun and version < len(MIGRATIONS):
@@ -130,8 +130,8 @@ def writer_lock(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def translated_errors(folder: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours, told apart by their codes."""
+def translated_errors(folder: Path, name: str = DATABASE_NAME) -> Iterator[None]:
+    """Turn SQLite's errors about the file ``name`` of a job into ours, told apart by their codes."""
     try:
         yield
     except sqlite3.Error as error:
@@ -140,7 +140,7 @@ def translated_errors(folder: Path) -> Iterator[None]:
         if code == sqlite3.SQLITE_FULL:
             raise disk_full(folder) from error
         if code == sqlite3.SQLITE_NOTADB:
-            raise JobError(f"{folder / DATABASE_NAME} is not a job file; choose another --job") from error
+            raise JobError(f"{folder / name} is not a job file; choose another --job") from error
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
             raise JobError(
                 f"the job in {folder} cannot be opened or written ({error}); choose another --job"

@@ -26,6 +26,7 @@ class RunFacts:
     inputs: tuple[str, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # question -> its labels
     kinds: Mapping[str, str] = field(default_factory=dict)  # question -> its kind
+    definition: str = ""  # canonical JSON of the task; "" where documents bring their own prompts
 
     @property
     def fingerprint(self) -> str:
@@ -112,6 +113,8 @@ class Commit:
     reads: tuple[DocumentRead, ...] = ()
     results: tuple[Result, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()  # (content_sha256, text)
+    computed_tokens: int = 0  # prompt tokens that were read for these results
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

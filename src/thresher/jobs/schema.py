@@ -54,6 +54,29 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE results ADD COLUMN cached_tokens INTEGER;
     ALTER TABLE documents ADD COLUMN reply_form TEXT;      -- JSON of ReplyForm, where a request wants one
     """,
+    """
+    CREATE TABLE passes (                      -- each classify over the run's documents
+        pass_id INTEGER PRIMARY KEY,
+        run_id INTEGER NOT NULL REFERENCES runs(run_id),
+        started_at REAL NOT NULL,              -- seconds since the epoch
+        load_seconds REAL NOT NULL,
+        thresher_version TEXT NOT NULL,
+        engine_version TEXT NOT NULL,
+        device TEXT NOT NULL,
+        machine TEXT NOT NULL,                 -- JSON: what -> value, for people
+        command TEXT NOT NULL,
+        seconds REAL,                          -- NULL while it runs, and where it was killed
+        outcome TEXT
+    );
+    CREATE TABLE pace (                        -- what was committed in each second of a pass
+        pass_id INTEGER NOT NULL REFERENCES passes(pass_id),
+        second INTEGER NOT NULL,
+        documents INTEGER NOT NULL,
+        computed_tokens INTEGER NOT NULL,
+        cached_tokens INTEGER NOT NULL,
+        PRIMARY KEY (pass_id, second)
+    ) WITHOUT ROWID;
+    """,
 )
 
 

@@ -3,9 +3,11 @@
 with JobStore.open(folder) as store:
     store.begin_run(facts)
     with store.listing() as add: add(documents) ...     # which documents there are
+    store.begin_pass(facts)                             # this pass over them, on this machine
     store.states(ids)                                   # what is known of them
     store.commit(Commit(...))                           # one transaction, durable on return
     store.finish_listing()                              # documents that vanished get their row
+    store.end_pass("finished")
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import itertools
 import json
 import sqlite3
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -24,6 +27,7 @@ from typing import Any, Self
 
 from thresher.errors import InputError
 from thresher.jobs.location import connect, prepare_folder, translated_errors, writer_lock
+from thresher.jobs.passes import Outcome, Pace, PassFacts, add_pace, end_pass, insert_pass
 from thresher.jobs.records import Commit, DocumentState, LeftToDo, ListedDocument, Result, RunFacts
 from thresher.types import FAILURE_STATUSES, ReplyForm
 
@@ -47,6 +51,8 @@ class JobStore:
         self._mutex = threading.RLock()
         self._run_id = 0
         self._listing = 0
+        self._pass_id: int | None = None
+        self._pass_start = 0.0
 
     @classmethod
     def open(cls, folder: Path) -> JobStore:
@@ -97,6 +103,20 @@ class JobStore:
             )
             self._run_id = self._query("SELECT run_id FROM runs WHERE fingerprint = ?", facts.fingerprint)[0][0]
         return bool(old)
+
+    def begin_pass(self, facts: PassFacts) -> None:
+        """From here on, note the pace of the commits."""
+        with self._transaction():
+            self._pass_id = insert_pass(self._connection, self._run_id, facts)
+        self._pass_start = time.monotonic()
+
+    def end_pass(self, outcome: Outcome) -> None:
+        """The pass that was begun is over."""
+        if self._pass_id is None:
+            return
+        with self._transaction():
+            end_pass(self._connection, self._pass_id, time.monotonic() - self._pass_start, outcome)
+        self._pass_id = None
 
     @contextlib.contextmanager
     def listing(self) -> Iterator[Callable[[Iterable[ListedDocument]], int]]:
@@ -250,6 +270,16 @@ class JobStore:
                 f"INSERT OR REPLACE INTO results ({_RESULT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 [self._result_row(result) for result in commit.results],
             )
+            if self._pass_id is not None:
+                add_pace(self._connection, self._pass_id, self._pace(commit))
+
+    def _pace(self, commit: Commit) -> Pace:
+        return Pace(
+            second=int(time.monotonic() - self._pass_start),
+            documents=len(commit.reads),
+            computed_tokens=commit.computed_tokens,
+            cached_tokens=commit.cached_tokens,
+        )
 
     def finish_listing(self) -> int:
         """Give every listed document that still has no row its failure; returns how many there were."""

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from thresher.jobs.location import connect, existing_database, translated_errors
+from thresher.jobs.passes import PassRecord, passes_of
 from thresher.jobs.records import JobCounts, RunFacts
 from thresher.types import Prediction, ReplyForm
 
@@ -115,6 +116,11 @@ class JobView:
             for _, of_document in itertools.groupby(rows, key=itemgetter(0)):
                 found = [p for row in of_document for p in self._predictions(self.run, row)]
                 yield from sorted(found, key=lambda prediction: self._order.get(prediction.question, 0))
+
+    def passes(self, most_stretches: int = 60) -> tuple[PassRecord, ...]:
+        """The passes of the latest run, the oldest first; the pace of each in ``most_stretches`` stretches at most."""
+        with translated_errors(self.folder):
+            return passes_of(self._connection, self._scope["run"], most_stretches)
 
     def text(self, content_sha256: str) -> str | None:
         """The stored text of a content, or None when texts are not kept."""

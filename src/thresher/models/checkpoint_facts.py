@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from thresher.errors import ModelFormatError
@@ -36,9 +37,9 @@ def checkpoint_facts(name: str, checkpoint: Checkpoint, tokenizer: ByteLevelToke
         layers=text.positive("num_hidden_layers"),
         hidden=text.positive("hidden_size"),
         vocabulary_size=text.positive("vocab_size"),
-        parameters=sum(tensor.elements for tensor in tensors if not _is_scale(tensor.name)),
+        parameters=sum(tensor.elements for tensor in tensors if not is_scale(tensor.name)),
         weights_bytes=sum(tensor.size_bytes for tensor in tensors),
-        quantization=_quantization(checkpoint.config, tensors),
+        quantization=stored_format(checkpoint.config, tensors),
         tokenizer_model="gpt2",  # GGUF's name for byte-level BPE, the only kind that a checkpoint is read with
         tokenizer_pre="tokenizer.json",
         chat_template=checkpoint.chat_template,
@@ -60,11 +61,12 @@ def reads_text(tensor_name: str) -> bool:
     return not any(tensor_name.startswith(part) or f".{part}" in tensor_name for part in _OTHER_PARTS)
 
 
-def _is_scale(name: str) -> bool:
+def is_scale(name: str) -> bool:
+    """Whether a tensor of this name holds the factors of a quantized one."""
     return name.endswith(("_scale_inv", "_scale"))
 
 
-def _quantization(config: ConfigSection, tensors: list[StoredTensor]) -> str:
+def stored_format(config: ConfigSection, tensors: Sequence[StoredTensor]) -> str:
     """The quantizer's own name where it is not fp8, else the type that most bytes of weights are stored in."""
     settings = config.section("quantization_config")
     if settings is not None and (method := settings.get("quant_method", str, "fp8")) != "fp8":

@@ -93,11 +93,17 @@ def read_config_file(path: Path) -> ConfigSection:
     try:
         if path.stat().st_size > _LIMIT_BYTES:
             raise ModelFormatError(f"{path}: has {path.stat().st_size:,} bytes, the limit is {_LIMIT_BYTES:,}; damaged")
-        values = json.loads(path.read_bytes())
+        return parse_config(str(path), path.read_bytes())
     except OSError as error:
         raise ModelNotFoundError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def parse_config(name: str, content: bytes) -> ConfigSection:
+    """As :func:`read_config_file`, from the file's content."""
+    try:
+        values = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ModelFormatError(f"{path}: is no valid JSON ({error}); download it again") from error
+        raise ModelFormatError(f"{name}: is no valid JSON ({error}); download it again") from error
     if not isinstance(values, dict):
-        raise ModelFormatError(f"{path}: should hold a JSON object and holds {values!r:.40}")
-    return ConfigSection(str(path), values)
+        raise ModelFormatError(f"{name}: should hold a JSON object and holds {values!r:.40}")
+    return ConfigSection(name, values)

@@ -70,7 +70,7 @@ def facts_from_headers(name: str, headers: Sequence[GgufHeader], model_fingerpri
         vocabulary_size=len(tokens),
         parameters=sum(tensor.elements for tensor in tensors),
         weights_bytes=sum(tensor.size_bytes for tensor in tensors),
-        quantization=_quantization(headers),
+        quantization=stored_quantization(headers),
         tokenizer_model=first.require("tokenizer.ggml.model", str),
         tokenizer_pre=tokenizer_pre,
         chat_template=first.get("tokenizer.chat_template", str, "") or None,
@@ -104,7 +104,7 @@ def _adds_bos(header: GgufHeader, tokenizer_pre: str) -> bool:
     return header.get("tokenizer.ggml.add_bos_token", bool, by_default)
 
 
-def _quantization(headers: Sequence[GgufHeader]) -> str:
+def stored_quantization(headers: Sequence[GgufHeader]) -> str:
     """The file's own word, else the type that most bytes of weights are stored in."""
     named = FILE_TYPES.get(headers[0].get("general.file_type", int, -1))
     if named is not None:

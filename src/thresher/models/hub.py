@@ -44,7 +44,7 @@ class HubSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Listing:
+class Listing:
     """A repository at one commit: path -> (bytes, SHA-256 or None)."""
 
     commit: str
@@ -72,19 +72,26 @@ def fetch(
     if constants.HF_HUB_OFFLINE if offline is None else offline:
         return _from_cache(repository, quantization, reference, settings, "the network is not to be used")
     try:
-        listing = _list_repository(repository, settings)
+        listing = list_repository(repository, settings)
     except (HTTP_ERROR, OfflineModeIsEnabled) as error:
-        return _from_cache(repository, quantization, reference, settings, _unreachable(settings, error))
+        return _from_cache(repository, quantization, reference, settings, unreachable(settings, error))
     model = choose(repository, list(listing.files), quantization)
     _fetch_missing(repository, model, listing, settings, progress)
     try:
         paths = [_linked(repository, path, settings) for path in model.files]
     except (HTTP_ERROR, OSError) as error:
-        raise ModelDownloadError(f"{repository}: {_unreachable(settings, error)}") from error
+        raise ModelDownloadError(f"{repository}: {unreachable(settings, error)}") from error
     return _model_files(repository, reference, paths)
 
 
-def _list_repository(repository: str, settings: HubSettings) -> _Listing:
+def list_repository(repository: str, settings: HubSettings) -> Listing:
+    """Every file of ``repository``, by one request.
+
+    Raises:
+        ModelNotFoundError: there is no such repository.
+        ModelDownloadError: access is refused, or the hub answers with an error. When it cannot be reached, the error of
+            the HTTP library goes through.
+    """
     try:
         info = HfApi(endpoint=settings.endpoint).model_info(repository, files_metadata=True, timeout=20)
     except GatedRepoError as error:
@@ -103,11 +110,11 @@ def _list_repository(repository: str, settings: HubSettings) -> _Listing:
         ) from error
     siblings = info.siblings or []
     files = {file.rfilename: (file.size or 0, file.lfs.sha256 if file.lfs else None) for file in siblings}
-    return _Listing(info.sha or _REVISION, files)
+    return Listing(info.sha or _REVISION, files)
 
 
 def _fetch_missing(
-    repository: str, model: RepositoryModel, listing: _Listing, settings: HubSettings, progress: Progress | None
+    repository: str, model: RepositoryModel, listing: Listing, settings: HubSettings, progress: Progress | None
 ) -> None:
     absent = [path for path in model.files if path not in listing.files]
     if absent:
@@ -182,7 +189,8 @@ def _model_files(repository: str, reference: str, paths: Sequence[Path]) -> Mode
     return ModelFiles(reference=reference, name=model_name(first.name), path=first, shards=tuple(paths))
 
 
-def _unreachable(settings: HubSettings, error: Exception) -> str:
+def unreachable(settings: HubSettings, error: Exception) -> str:
+    """Why the hub was not asked, for messages."""
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE forbids the network"
     return f"{settings.address} cannot be reached ({error})"

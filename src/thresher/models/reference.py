@@ -18,7 +18,8 @@ from thresher.models.files import ModelFiles, Progress, checkpoint_files
 from thresher.models.shards import is_first_file, model_name, shards_of
 from thresher.suggestions import did_you_mean
 
-_HUB_REFERENCE = re.compile(r"^(?P<repo>[\w.-]+/[\w.-]+?)(?::(?P<quantization>[\w.-]+))?$")
+#: owner/repo or owner/repo:QUANT
+HUB_REFERENCE = re.compile(r"^(?P<repo>[\w.-]+/[\w.-]+?)(?::(?P<quantization>[\w.-]+))?$")
 
 
 def resolve(reference: str, *, offline: bool | None = None, progress: Progress | None = None) -> ModelFiles:
@@ -47,7 +48,7 @@ def resolve(reference: str, *, offline: bool | None = None, progress: Progress |
         return files_in_folder(path, reference)
     if path.exists() or path.suffix.lower() == ".gguf":
         return files_at(path, reference)
-    hub_reference = _HUB_REFERENCE.match(reference)
+    hub_reference = HUB_REFERENCE.match(reference)
     if hub_reference:
         from thresher.models.hub import fetch  # only here, because the hub's library takes long to import
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thresher.errors import ModelFormatError, ModelNotFoundError
+from thresher.models.gguf_parser import ByteSource, FileSource
 from thresher.models.not_gguf import describe_foreign_file
 
 #: The format's own limit (safetensors 0.4 and later).
@@ -75,23 +76,25 @@ def read_safetensors_header(path: Path) -> SafetensorsHeader:
     """
     try:
         with path.open("rb") as file:
-            file_bytes = file.seek(0, 2)
-            file.seek(0)
-            start = file.read(512)
-            length = int.from_bytes(start[:8], "little")
-            if start[8:9] != b"{" or length > _HEADER_LIMIT_BYTES:
-                raise ModelFormatError(f"{path}: not a safetensors file: it is {describe_foreign_file(start)}")
-            file.seek(8)
-            text = file.read(length)
+            return parse_safetensors_header(FileSource(str(path), file), path)
     except OSError as error:
         raise ModelNotFoundError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def parse_safetensors_header(source: ByteSource, path: Path) -> SafetensorsHeader:
+    """As :func:`read_safetensors_header`, from any source of byte ranges; ``path`` is what tensors name as theirs."""
+    start = source.read(0, 512)
+    length = int.from_bytes(start[:8], "little")
+    if start[8:9] != b"{" or length > _HEADER_LIMIT_BYTES:
+        raise ModelFormatError(f"{source.name}: not a safetensors file: it is {describe_foreign_file(start)}")
+    text = source.read(8, length)
     if len(text) < length:
         raise ModelFormatError(
-            f"{path}: the file is cut short: its header has {length:,} bytes and the file {file_bytes:,}; "
-            "download it again"
+            f"{source.name}: the file is cut short: its header has {length:,} bytes and the file "
+            f"{source.size_bytes:,}; download it again"
         )
     tensors = _parse(path, text, 8 + length)
-    _check_complete(path, tensors, file_bytes)
+    _check_complete(path, tensors, source.size_bytes)
     return SafetensorsHeader(path=path, tensors=tensors, data_offset=8 + length)
 
 

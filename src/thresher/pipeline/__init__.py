@@ -10,8 +10,10 @@ from thresher.documents import is_frame, open_frame
 from thresher.errors import UsageError
 from thresher.pipeline.admission import LONG_POLICIES, LongPolicy
 from thresher.pipeline.dry_run import DryRun, dry_run
+from thresher.pipeline.machine import MachineWishes
 from thresher.pipeline.opening import References
 from thresher.pipeline.options import ClassifyOptions
+from thresher.pipeline.planning import plan_model
 from thresher.pipeline.progress import Progress, ProgressState
 from thresher.pipeline.run import Run, run_classify
 from thresher.pipeline.stage_times import StageTime
@@ -24,6 +26,7 @@ __all__ = [
     "ClassifyOptions",
     "DryRun",
     "LongPolicy",
+    "MachineWishes",
     "Progress",
     "ProgressState",
     "Run",
@@ -33,6 +36,7 @@ __all__ = [
     "classify_texts",
     "close_engine",
     "dry_run",
+    "plan_model",
     "run_classify",
     "text_labelling",
 ]

@@ -71,6 +71,7 @@ class Assignment:
         default_factory=dict
     )  # question -> its labels, where all have the same
     kinds: Mapping[str, str] = field(default_factory=dict)
+    definition: str = ""  # canonical JSON of the task, if it is one
 
 
 class TaskAsking:
@@ -107,4 +108,5 @@ def task_assignment(task: Task) -> Assignment:
         questions=tuple(question.name for question in task.questions),
         labels={question.name: question.label_names for question in task.questions},
         kinds={question.name: question.kind for question in task.questions},
+        definition=task.canonical_json(),
     )

@@ -11,6 +11,7 @@ from thresher.errors import UsageError
 from thresher.jobs import RunFacts
 from thresher.models import ChatFormat, Model, ServedModel, open_model, resolve, served_addresses
 from thresher.pipeline.options import ClassifyOptions
+from thresher.pipeline.planning import check_memory, describe
 
 #: A reference of files, or addresses of servers that hold the same model.
 References = str | os.PathLike[str] | Sequence[str]
@@ -62,7 +63,10 @@ def open_chosen(
     context = options.context_tokens
     if context is None and isinstance(model, Model):
         context = _context_of(latest_run, model.facts.fingerprint, name)
-    engine = open_engine(name, model, engine_options(options, context))
+    wanted = engine_options(options, context)
+    if isinstance(model, Model) and (fit := check_memory(name, model, wanted)) is not None:
+        message(describe(fit))
+    engine = open_engine(name, model, wanted)
     if context is None:
         context = _context_of(latest_run, engine.info.model_fingerprint, name)
         if context is not None and context < engine.info.largest_request_tokens:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from thresher.documents import ReaderPool
-from thresher.jobs import JobCounts, JobStore, JobView, RunFacts
+from thresher.errors import JobError
+from thresher.jobs import JobCounts, JobStore, JobView, PassFacts, RunFacts
 from thresher.pipeline.batch import BatchInputs
 from thresher.pipeline.interrupts import stop_on_interrupt
 from thresher.pipeline.listing import Inputs, Places, list_documents
+from thresher.pipeline.machine_words import machine_in_words
 from thresher.pipeline.opening import References
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.preparing import ContentsUnderWay
@@ -50,14 +54,18 @@ def run_classify(
     *,
     exclude: Sequence[Path] = (),
     progress: Progress | None = None,
+    command: str = "",
 ) -> Run:
-    """Give every document of ``places`` its stored row; see :func:`thresher.classify`."""
+    """Give every document of ``places`` its stored row; see :func:`thresher.classify`.
+
+    ``command`` is how it was asked for, for those who read of the run later.
+    """
     progress = progress or SilentProgress()
     subject, folder = open_subject(places, task, options, exclude)
     with JobStore.open(folder) as store:
         latest = store.latest_run()
         with workbench(subject, model, options, latest, progress) as bench:
-            return _Pass(store, bench, subject.inputs, options, latest, progress).run()
+            return _Pass(store, bench, subject.inputs, options, latest, progress).run(command)
 
 
 class _Pass:
@@ -94,7 +102,18 @@ class _Pass:
             count = self._store.forget_failures()
             self._progress.message(f"{count} failures are tried again")
 
-    def run(self) -> Run:
+    def run(self, command: str) -> Run:
+        self._store.begin_pass(_pass_facts(self._bench, command))
+        try:
+            run = self._run()
+        except BaseException:
+            with contextlib.suppress(JobError):  # the disk may be full: what is raised says so
+                self._store.end_pass("failed")
+            raise
+        self._store.end_pass("interrupted" if run.summary.interrupted else "finished")
+        return run
+
+    def _run(self) -> Run:
         with stop_on_interrupt(self._stop, self._progress.message), reader_pool(self._options) as pool:
             with self._times.busy("listing"):
                 list_documents(self._store, self._inputs.items(pool), self._progress, self._stop)
@@ -164,6 +183,19 @@ class _Pass:
             interrupted=interrupted,
             stages=self._times.report(seconds),
         )
+
+
+def _pass_facts(bench: Workbench, command: str) -> PassFacts:
+    info = bench.engine.info
+    return PassFacts(
+        started_at=time.time(),
+        load_seconds=bench.load_seconds,
+        thresher_version=version("thresher"),
+        engine_version=info.version,
+        device=info.device,
+        machine=machine_in_words(),
+        command=command,
+    )
 
 
 def _differences(old: RunFacts, new: RunFacts) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from thresher.engines import Engine, EngineInfo
 from thresher.jobs import Commit, JobStore, Result
@@ -59,6 +59,7 @@ class Scoring:
         self._on_commit = on_commit
         self._answering = Answering(engine)
         self.counts = ScoringCounts()
+        self._committed = ScoringCounts()
 
     def run(self) -> None:
         """Score until the source ends; told to stop, finish the batch in flight first."""
@@ -120,9 +121,12 @@ class Scoring:
             reads=tuple(prepared.read for prepared, _ in done),
             results=results,
             texts=tuple((key, text) for key, text in texts if key is not None and text is not None),
+            computed_tokens=self.counts.computed_tokens - self._committed.computed_tokens,
+            cached_tokens=self.counts.cached_tokens - self._committed.cached_tokens,
         )
         self.counts.documents += len(done)
         self.counts.failed += sum(_is_failure(prepared, results) for prepared, results in done)
+        self._committed = replace(self.counts)
         contents = [result.content_sha256 for result in results]
         committing.submit(commit, lambda: self._under_way.release(contents))
         self._on_commit(self.counts)

@@ -92,4 +92,5 @@ def _run_facts(assignment: Assignment, engine: Engine, inputs: Sequence[str], op
         inputs=tuple(inputs),
         labels=assignment.labels,
         kinds=assignment.kinds,
+        definition=assignment.definition,
     )

@@ -65,7 +65,7 @@ def test_a_server_without_checkpoints(opening: Opening, inside: Engine, tmp_path
     """It cannot go back in a slot; where it saves states, a document is read once all the same."""
     model = engine_models.float32().files.path
     with LlamaServer(
-        model, slots=1, saves=tmp_path if saves else None, more={"n_ctx_checkpoints": 0, "cache_prompt": True}
+        model, slots=1, saves=tmp_path if saves else None, full_precision=True, more={"n_ctx_checkpoints": 0}
     ) as real:
         engine = opening(real.url)
         prompt, documents = make_prompt(inside.tokenizer, UNLIKE, TREE), documents_of(inside)
@@ -161,7 +161,7 @@ def test_an_answer_is_read_as_it_must_be() -> None:
 
 
 def test_a_drawn_token_leaves_the_ratios_as_they_are(opening: Opening, inside: Engine) -> None:
-    """What is done where the server leaves the probabilities out, because the token that it drew is half a character."""
+    """Used where the server leaves the probabilities out, because the token that it drew is half a character."""
     url = engine_servers.plain().url
     tokens, candidates = inside.tokenizer.encode("The kind is"), (300, 301, 302)
     (drawn,) = inside.tokenizer.encode("a")

@@ -14,6 +14,7 @@ from thresher.engines.llamacpp.sizing import Plan, plan_sizes
 from thresher.engines.llamacpp.tokenizers import choose_tokenizer
 from thresher.engines.llamacpp.vocabulary import LlamaTokenizer
 from thresher.errors import EngineUnavailableError, ModelFormatError, UsageError
+from thresher.hardware import GpuFacts
 from thresher.models.model import Model
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,17 @@ class LlamaCpp:
         """The devices it would compute on."""
         binding = open_binding(want_gpu=True)
         return ", ".join(gpu.description for gpu in binding.gpus()) or binding.system_info()
+
+    @staticmethod
+    def gpus(device: str | None) -> tuple[GpuFacts, ...]:
+        """What is free on the GPUs it would compute on."""
+        _check_device(device)
+        binding = open_binding(want_gpu=device != "cpu")
+        found = binding.gpus() if _wants_gpu(binding, device) else ()
+        return tuple(
+            GpuFacts(name=gpu.description, memory_bytes=gpu.free_bytes, free_bytes=gpu.free_bytes, in_use=True)
+            for gpu in found
+        )
 
     @staticmethod
     def unsuited(model: Model) -> str:

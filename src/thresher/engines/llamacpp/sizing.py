@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import psutil
-
 from thresher.engines.base import EngineOptions
-from thresher.engines.host_memory import available_bytes
 from thresher.engines.llamacpp.binding import Binding
 from thresher.engines.llamacpp.context import CELL_STEP, F16, F32, Shape
 from thresher.engines.llamacpp.memory import ModelMemory
 from thresher.engines.llamacpp.planner import PackLimits
 from thresher.errors import EngineCapacityError, UsageError
+from thresher.hardware.host_memory import available_bytes
+from thresher.hardware.probe import usable_cores
 from thresher.models.facts import ModelFacts
 from thresher.suggestions import did_you_mean
 
@@ -99,13 +97,12 @@ def _settings(settings: Mapping[str, int]) -> Mapping[str, int]:
 
 
 def _threads(asked: int | None) -> int:
-    """The cores of this machine that the process may use: more threads than those slow llama.cpp down."""
+    """The cores of this machine that the process may use, unless told otherwise."""
     if asked is not None:
         if asked < 1:
             raise UsageError(f"--threads {asked}: give at least 1")
         return asked
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(psutil.cpu_count(logical=False) or usable, usable))
+    return usable_cores()
 
 
 def _free_after_weights(facts: ModelFacts, memory: ModelMemory, binding: Binding, *, on_gpu: bool) -> int:

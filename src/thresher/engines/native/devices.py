@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-from thresher.engines.host_memory import available_bytes
 from thresher.errors import EngineUnavailableError, UsageError
+from thresher.hardware import GpuFacts
+from thresher.hardware.host_memory import available_bytes
 
 CPU = torch.device("cpu")
 _ALL_GPUS = "gpus"
@@ -52,6 +53,21 @@ def free_bytes(devices: Sequence[torch.device]) -> list[int]:
         for device in set(devices)
     }
     return [free[device] // list(devices).count(device) for device in devices]
+
+
+def gpu_facts(devices: Sequence[torch.device]) -> tuple[GpuFacts, ...]:
+    """Memory and compute capability of the CUDA devices among ``devices``."""
+    gpus = [device for device in devices if device.type == "cuda"]
+    return tuple(
+        GpuFacts(
+            name=torch.cuda.get_device_name(gpu),
+            memory_bytes=torch.cuda.mem_get_info(gpu)[1],
+            free_bytes=free,
+            capability=torch.cuda.get_device_capability(gpu),
+            in_use=True,
+        )
+        for gpu, free in zip(gpus, free_bytes(gpus), strict=True)
+    )
 
 
 def describe(devices: Sequence[torch.device]) -> str:

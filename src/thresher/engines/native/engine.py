@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -21,6 +22,8 @@ from thresher.errors import EngineError
 from thresher.models.tokenizer import Tokenizer
 from thresher.types import Failure, Prompt, Request, Scores
 
+logger = logging.getLogger(__name__)
+
 _Pack = Sequence[tuple[Reading, Tree]]
 
 
@@ -34,6 +37,7 @@ class NativeEngine:
         self._tokenizer = tokenizer
         self._info = info
         self._sizes = sizes
+        self._pack_rows = sizes.pack_rows  # less once the memory did not hold as many
         self._close = close
 
     @property
@@ -85,8 +89,8 @@ class NativeEngine:
         while readings:
             unfinished: list[Reading] = []
             trees = ((reading, reading.tree()) for reading in readings)
-            packs = packs_of(trees, self._sizes.pack_rows, self._sizes.pack_segments)
-            with closing(_read_all(reader, prompt, packs)) as read:
+            packs = packs_of(trees, lambda: self._pack_rows, self._sizes.pack_segments)
+            with closing(self._read_all(reader, prompt, packs)) as read:
                 for pack, prefix_computed in read:
                     pack[0][0].computed_tokens += prefix_computed
                     pack[0][0].prefix_computed += prefix_computed
@@ -96,6 +100,50 @@ class NativeEngine:
                         else:
                             unfinished.append(reading)
             readings = unfinished
+
+    def _read_all(self, reader: Reader, prompt: Prompt, packs: Iterator[_Pack]) -> Generator[tuple[_Pack, int]]:
+        """Packs in their order once they have been read, each with the tokens of the prefix computed for it.
+
+        Every device is given a pack before the first is waited for. What is on its way is left when the reader of this
+        goes away.
+        """
+        flights: deque[tuple[_Pack, Flight]] = deque()
+        try:
+            for pack in packs:
+                flights.append((pack, _send(reader, prompt, pack)))
+                if len(flights) == reader.packs_in_flight:
+                    pack, flight = flights.popleft()
+                    yield pack, self._land(reader, prompt, pack, flight)
+            while flights:
+                pack, flight = flights.popleft()
+                yield pack, self._land(reader, prompt, pack, flight)
+        finally:
+            for _, flight in flights:
+                flight.abandon()
+
+    def _land(self, reader: Reader, prompt: Prompt, pack: _Pack, flight: Flight) -> int:
+        """Wait for the pack; where memory runs out, read half of it at a time. Returns prefix tokens computed."""
+        try:
+            return flight.land()
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            reason = str(error).splitlines()[0] if str(error) else "no memory is left"
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if len(pack) == 1:
+            pack[0][0].error = f"the memory does not hold this request: {reason}"
+            return 0
+        self._take_smaller_packs(sum(tree.rows for _, tree in pack), len(pack), reason)
+        return sum(self._land(reader, prompt, half, _send(reader, prompt, half)) for half in halves(pack))
+
+    def _take_smaller_packs(self, rows: int, requests: int, reason: str) -> None:
+        """From now on, of half as many tokens as the one that did not fit; and say so."""
+        self._pack_rows = min(self._pack_rows, max(1, rows // 2))
+        logger.warning(
+            "the memory did not hold a pack of %s tokens (%s): its %d requests are read in two halves, and packs have "
+            "at most %s tokens from now on", f"{rows:,}", reason, requests, f"{self._pack_rows:,}",
+        )  # fmt: skip
 
     def close(self) -> None:
         """Free the model. Safe to call twice."""
@@ -115,45 +163,8 @@ class NativeEngine:
         self.close()
 
 
-def _read_all(reader: Reader, prompt: Prompt, packs: Iterator[_Pack]) -> Generator[tuple[_Pack, int]]:
-    """Packs in their order once they have been read, each with the tokens of the prefix computed for it.
-
-    Every device is given a pack before the first is waited for. What is on its way is left when the reader of this
-    goes away.
-    """
-    flights: deque[tuple[_Pack, Flight]] = deque()
-    try:
-        for pack in packs:
-            flights.append((pack, _send(reader, prompt, pack)))
-            if len(flights) == reader.packs_in_flight:
-                pack, flight = flights.popleft()
-                yield pack, _land(reader, prompt, pack, flight)
-        while flights:
-            pack, flight = flights.popleft()
-            yield pack, _land(reader, prompt, pack, flight)
-    finally:
-        for _, flight in flights:
-            flight.abandon()
-
-
 def _send(reader: Reader, prompt: Prompt, pack: _Pack) -> Flight:
     return reader.send(prompt, [reading for reading, _ in pack], [tree for _, tree in pack])
-
-
-def _land(reader: Reader, prompt: Prompt, pack: _Pack, flight: Flight) -> int:
-    """Wait for the pack; where memory runs out, read half of it at a time. Returns tokens of the prefix computed."""
-    try:
-        return flight.land()
-    except (RuntimeError, MemoryError) as error:
-        if not _out_of_memory(error):
-            raise
-        reason = str(error).splitlines()[0] if str(error) else "no memory is left"
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    if len(pack) == 1:
-        pack[0][0].error = f"the memory does not hold this request: {reason}"
-        return 0
-    return sum(_land(reader, prompt, half, _send(reader, prompt, half)) for half in halves(pack))
 
 
 def _out_of_memory(error: BaseException) -> bool:

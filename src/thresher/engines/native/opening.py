@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from thresher.engines.base import EngineOptions
 from thresher.errors import EngineUnavailableError
+from thresher.hardware import GpuFacts
 from thresher.models.model import Model
 
 if TYPE_CHECKING:
@@ -41,6 +42,15 @@ class Native:
 
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
         return ", ".join(names) or "the CPU"
+
+    @staticmethod
+    def gpus(device: str | None) -> tuple[GpuFacts, ...]:
+        """What is free on the GPUs it would compute on; where none is named, also those it may spread over."""
+        _check_torch()
+        from thresher.engines.native.devices import choose_devices, gpu_facts, gpus_like
+
+        devices = choose_devices(device)
+        return gpu_facts(gpus_like(devices[0]) if device is None and devices[0].type == "cuda" else devices)
 
     @staticmethod
     def unsuited(model: Model) -> str:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from thresher.engines.host_memory import available_bytes
 from thresher.engines.native.devices import CPU, free_bytes
 from thresher.engines.native.residency import resident_layers, weights_bytes
 from thresher.engines.native.split import split_layers
 from thresher.engines.native.tables import EMBEDDING
 from thresher.engines.native.weights import WeightSource
 from thresher.errors import EngineCapacityError
+from thresher.hardware.host_memory import available_bytes
 
 #: The embedding goes to a GPU too as long as no more than this share of its free memory is then taken.
 _TABLES_SHARE = 0.7

@@ -111,8 +111,10 @@ class Client:
         return self._read(path, status, headers, content)
 
     async def _exchange(self, method: str, url: str, body: Any) -> tuple[int, Mapping[str, str], bytes]:
-        """One exchange. A server that hangs up before it says anything may only have been tired of a kept connection, so
-        it is asked once more on a new one; where nobody answers there, it died, and this request may be why.
+        """One exchange.
+
+        A server that hangs up before it says anything may only have been tired of a kept connection, so it is asked
+        once more on a new one; where nobody answers there, it died, and this request may be why.
         """
         content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = {} if body is None else {"Content-Type": "application/json"}

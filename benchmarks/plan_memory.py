@@ -1,0 +1,137 @@
+"""How much memory engines take in this process, beside what the plan says: random-weight models of half a gigabyte.
+
+    python -m benchmarks.plan_memory --folder /tmp/models
+
+Every case runs in a process of its own. It loads the engine's library, and that is its empty size; then it opens the
+model, reads documents that fill the context, and ends. What counts is the peak of resident memory above the empty size,
+against the bytes of the plan for the same engine, precision, context and documents.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import save
+from benchmarks.random_models import SIZES, write_random_model
+from tests.support.prompts import make_prompt
+from thresher.engines import EngineOptions, open_engine
+from thresher.engines.registry import probe
+from thresher.hardware import probe_hardware
+from thresher.models import open_model, outline, resolve
+from thresher.planning import Setting, plan_one
+from thresher.types import Request
+
+_LABELS = ("invoice", "contract", "minutes")
+_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One engine on one model; ``documents`` of equal length fill ``context_tokens``, or a pack of as many tokens."""
+
+    engine: str
+    model: str
+    precision: str
+    context_tokens: int
+    documents: int = 1
+
+
+CASES = (
+    Case(engine="llamacpp", model="hybrid-0.5b", precision="Q8_0", context_tokens=4096),
+    Case(engine="llamacpp", model="hybrid-0.5b", precision="Q8_0", context_tokens=16_384),
+    Case(engine="llamacpp", model="dense-0.6b", precision="Q8_0", context_tokens=8192),
+    Case(engine="native", model="hybrid-0.5b", precision="bf16", context_tokens=8192),
+    Case(engine="native", model="dense-0.6b", precision="fp32", context_tokens=4096),
+    Case(engine="native", model="hybrid-0.5b", precision="fp32", context_tokens=4096, documents=16),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, required=True, help="where the random models are written")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--dry", action="store_true", help="only say what the plan predicts")
+    arguments = parser.parse_args()
+    if arguments.one is not None:
+        print(json.dumps(run_one(CASES[arguments.one], arguments.folder, arguments.threads)))
+        return
+    for name in {case.model for case in CASES}:
+        if not (arguments.folder / f"{name}.gguf").exists():
+            write_random_model(name, arguments.folder)
+    found = [{**asdict(case), **in_a_process(number, arguments)} for number, case in enumerate(CASES)]
+    save("plan_memory", {"torch": version("torch"), "tolerance": _TOLERANCE, "cases": found})
+    worst = max(abs(case["ratio"] - 1) for case in found)
+    print(f"the plan is at most {worst:.1%} off", file=sys.stderr)
+    if worst > _TOLERANCE:
+        raise SystemExit(f"more than {_TOLERANCE:.0%} off")
+
+
+def in_a_process(number: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.plan_memory", "--one", str(number)]
+    command += ["--folder", str(arguments.folder), "--threads", str(arguments.threads)]
+    command += ["--dry"] if arguments.dry else []
+    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(result.stdout)
+    print(CASES[number], json.dumps(found), file=sys.stderr, flush=True)
+    return found
+
+
+def run_one(case: Case, folder: Path, threads: int) -> dict[str, Any]:
+    reference = str(folder / f"{case.model}.gguf")
+    setting = Setting(
+        engine=case.engine,
+        precision=case.precision,
+        context_tokens=case.context_tokens // case.documents if case.engine == "native" else case.context_tokens,
+        pack_tokens=case.context_tokens,
+    )
+    fit = plan_one(outline(reference), probe_hardware(), setting)
+    if not probe(case.engine).available:
+        raise SystemExit(f"{case.engine} cannot run here")
+    empty = _status_bytes("VmRSS")
+    options = EngineOptions(
+        precision=case.precision if case.engine == "native" else "auto",
+        context_tokens=case.context_tokens,
+        threads=threads,
+        device="cpu",
+        settings={"pack_tokens": case.context_tokens} if case.engine == "native" else {},
+    )
+    with open_engine(case.engine, open_model(resolve(reference)), options) as engine:
+        prompt = make_prompt(engine.tokenizer, _LABELS)
+        length = case.context_tokens // case.documents - prompt.overhead_tokens()
+        tokens = engine.tokenizer.encode("a list of words, and another one. " * length)[:length]
+        requests = [
+            Request(request_id=number, prompt=prompt, document_tokens=tokens) for number in range(case.documents)
+        ]
+        for scores in engine.score(requests):
+            if scores.failure is not None:
+                raise SystemExit(scores.failure.reason)
+        peak = _status_bytes("VmHWM")
+    growth = peak - empty
+    return {
+        "weights_file_bytes": Path(reference).stat().st_size,
+        "empty_bytes": empty,
+        "peak_bytes": peak,
+        "growth_bytes": growth,
+        "planned_bytes": fit.bytes,
+        "planned_parts": dict(fit.parts),
+        "ratio": fit.bytes / growth,
+    }
+
+
+def _status_bytes(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
+
+
+if __name__ == "__main__":
+    for unknown in {case.model for case in CASES} - set(SIZES):
+        raise SystemExit(f"there is no random model {unknown}")
+    main()
