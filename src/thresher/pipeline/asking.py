@@ -83,7 +83,8 @@ class TaskAsking:
     """
 
     def __init__(self, task: Task, options: AskingOptions) -> None:
-        task_prompt = build_prompt(task, options.tokenizer, options.chat)
+        units = options.bytes_per_token or 1.0
+        task_prompt = build_prompt(task, options.tokenizer, options.chat, units_per_token=units)
         self.notices = task_prompt.notices
         self.the_place = options.place(task_prompt)
 

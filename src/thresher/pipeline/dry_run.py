@@ -46,7 +46,7 @@ class DryRun:
     prefix_tokens: int  # of them shared by documents
     too_long: int  # documents that do not fit the context
     longest: dict[str, int] = field(default_factory=dict)  # ids and tokens of the longest that do not fit
-    context: int
+    context: int | None  # None where a server does not say
     long_policy: str
     engine: str
     model: str
@@ -165,7 +165,7 @@ class _Tally:
             prefix_tokens=prefix_tokens,
             too_long=self._counts["too_long"],
             longest=self._too_long,
-            context=info.largest_request_tokens,
+            context=info.largest_request_tokens or None,
             long_policy=options.long_policy,
             engine=info.engine,
             model=info.model,

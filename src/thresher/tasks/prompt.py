@@ -37,15 +37,17 @@ class TaskPrompt:
         return found
 
 
-def build_prompt(task: Task, tokenizer: Tokenizer, chat: ChatFormat) -> TaskPrompt:
+def build_prompt(task: Task, tokenizer: Tokenizer, chat: ChatFormat, *, units_per_token: float = 1.0) -> TaskPrompt:
     """The shared tokens of all prompts of ``task`` for the model that ``tokenizer`` and ``chat`` belong to.
+
+    ``units_per_token``: how many of the tokenizer's units count as a token, where these are bytes.
 
     Raises:
         TaskError: two labels have the same tokens, or the examples do not fit the tokens they may take.
         ModelFormatError: the template does not keep the message together, or takes no second message where labels
             have children.
     """
-    examples, notice = fit_examples(task, tokenizer)
+    examples, notice = fit_examples(task, tokenizer, units_per_token)
     head = message_head(task.questions, task.instructions, examples)
     asked = [answer_requests(question, alone=len(task.questions) == 1) for question in task.questions]
     before, middle, between, after = chat.pieces((head, document_text("x"), asked[0][0]))

@@ -95,3 +95,13 @@ def test_a_batch_request_keeps_its_messages() -> None:
     prompt = built.task_prompt.prompt
     found = messages_of([*prompt.prefix_tokens, *TOKENIZER.encode("Two?"), *prompt.questions[0].suffix_tokens])
     assert found == [Message(role, content) for role, content in messages]
+
+
+def test_examples_have_their_tokens_where_bytes_are_counted() -> None:
+    """A budget of 300 tokens is one of 1,200 bytes where four bytes make a token."""
+    task = Task(labels=["a", "b"], examples=[("word " * 200, "a")], examples_tokens=300)
+    whole = build_prompt(task, TOKENIZER, TurnFormat(), units_per_token=4.0)
+    assert whole.notices == ()
+    cut = build_prompt(task, TOKENIZER, TurnFormat(), units_per_token=2.0)
+    assert "cut to 300 tokens each: together they have 500 tokens" in cut.notices[0]
+    assert 600 < len(cut.prompt.prefix_tokens) < 700

@@ -13,6 +13,8 @@ from thresher.models.chat_format import ChatFormat
 from thresher.models.tokenizer import Tokenizer
 from thresher.types import Request, Scores
 
+_HEALTH_DEADLINE_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class TokenAdapter:
@@ -36,7 +38,7 @@ class TokenAdapter:
     async def check(self) -> None:
         """Whether its engine is alive; it says so without a word."""
         try:
-            await self.client.get("/health")
+            await self.client.get("/health", deadline_s=_HEALTH_DEADLINE_S)
         except BadAnswerError:
             return
 

@@ -45,6 +45,11 @@ async def vocabulary_of_files(
     """
     model = wishes.tokenizer
     if model is not None:
+        if model.tokenizer is None:
+            raise UsageError(
+                f"--tokenizer {model.files.reference}: only llama.cpp can read this file's vocabulary; name a "
+                "checkpoint (owner/repo or a folder with tokenizer.json)"
+            )
         if await _agrees(model, ask_tokens) is False:
             raise UsageError(
                 f"--tokenizer {model.files.reference}: {address} turns text into other tokens; give the files of the "

@@ -49,7 +49,7 @@ class OpenAi:
         facts = ServerFacts(
             version="OpenAI-compatible",
             model=str(card["id"]),
-            model_fingerprint=fingerprint_of("openai", client.address.url, card["id"]),
+            model_fingerprint=fingerprint_of("openai", card["id"], card.get("owned_by")),
             context_tokens=context_tokens,
             bytes_per_token=terms.bytes_per_token * _DENSE_TEXT_SHARE,
             exact_probabilities=False,  # of texts, as far as the endpoint tells them
