@@ -11,7 +11,7 @@ Its OpenMP threads wait as the user's environment says, so usually as OpenMP doe
 documents of the same lengths, because a prompt read before would come out of the server's cache; in a round each system
 has its turn.
 
-Case ``seed`` takes the lengths of ``workloads/seed-320.json``, evenly through the sorted list where fewer documents
+Case ``seed`` takes the lengths of ``seed-320.json``, evenly through the sorted list where fewer documents
 are asked for, divided by ``--shrink``.
 """
 
@@ -73,7 +73,7 @@ LABELS = {
     "advertisement": "praises goods or services to possible buyers and says where to get them",
 }
 TAIL = "---\nAnswer with exactly one label from the list, and nothing else."
-WORKLOAD = Path(__file__).parent / "workloads" / "seed-320.json"
+WORKLOAD = Path(__file__).parents[1] / "src" / "thresher" / "bench" / "workloads" / "seed-320.json"
 CONCURRENCY = 8
 #: As the user has it: loading the library in this process adds to ``os.environ``.
 _ENVIRONMENT = dict(os.environ)

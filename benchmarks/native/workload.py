@@ -10,14 +10,17 @@ import numpy as np
 from thresher.answers import AnswerTrie
 from thresher.types import Prompt, QuestionPrompt, Request
 
-_WORKLOADS = Path(__file__).parents[1] / "workloads"
+_PROJECT = Path(__file__).parents[2]
+#: By their paths, because the package's own rooms import more than a GPU machine may have.
+_PLACES = (_PROJECT / "src" / "thresher" / "bench" / "workloads", _PROJECT / "benchmarks" / "workloads")
 _LABELS = 8
 SUFFIX_TOKENS = 8
 
 
 def read_lengths(name: str) -> tuple[int, list[int]]:
     """Tokens of the prefix, and prompt tokens of each document with it."""
-    loaded = json.loads((_WORKLOADS / f"{name}.json").read_text(encoding="utf-8"))
+    file = next(file for place in _PLACES if (file := place / f"{name}.json").exists())
+    loaded = json.loads(file.read_text(encoding="utf-8"))
     return loaded["prefix_tokens"], loaded["prompt_tokens"]
 
 

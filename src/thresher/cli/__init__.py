@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from thresher.cli import classify, engines, export, plan, report, status
+from thresher.cli import bench, classify, engines, export, plan, report, status, tune
 from thresher.cli.console import print_error
 from thresher.errors import ThresherError, UsageError
 
@@ -27,6 +27,8 @@ app.command("classify")(classify.command)
 app.command("status")(status.command)
 app.command("export")(export.command)
 app.command("plan")(plan.command)
+app.command("bench")(bench.command)
+app.command("tune")(tune.command)
 app.command("report")(report.command)
 app.command("engines")(engines.command)
 

@@ -130,6 +130,9 @@ def command(
         float | None,
         typer.Option(metavar="S", help="Seconds a server may take for a document.", envvar="THRESHER_DEADLINE"),
     ] = None,
+    no_profile: Annotated[
+        bool, typer.Option("--no-profile", help="Leave out the settings that 'thresher tune' saved.")
+    ] = False,
     verbose: Annotated[
         bool,
         typer.Option("--verbose", "-v", help="Say at the end how long each stage was busy; with --json as 'stages'."),
@@ -152,6 +155,7 @@ def command(
             attachments=attachments, ocr=ocr, context_tokens=context, long_policy=long, limit=limit,
             retry_failed=retry_failed, store_text=not no_store_text, threads=threads, device=device,
             weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory),
+            use_profile=not no_profile,
             tokenizer=tokenizer, deadline_s=deadline,
         )  # fmt: skip
         chosen = _task(task, labels)

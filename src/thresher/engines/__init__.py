@@ -4,7 +4,16 @@
 """
 
 from thresher.engines.base import Engine, EngineInfo, EngineOptions, ServedModelEngine
-from thresher.engines.registry import Availability, availability, choose_engine, engine_gpus, engine_names, open_engine
+from thresher.engines.registry import (
+    Availability,
+    availability,
+    choose_engine,
+    engine_gpus,
+    engine_names,
+    engine_settings,
+    open_engine,
+    probe,
+)
 
 __all__ = [
     "Availability",
@@ -16,5 +25,7 @@ __all__ = [
     "choose_engine",
     "engine_gpus",
     "engine_names",
+    "engine_settings",
     "open_engine",
+    "probe",
 ]

@@ -133,6 +133,12 @@ def engine_gpus(name: str, device: str | None) -> tuple[GpuFacts, ...] | None:
     return None if find is None else find(device)
 
 
+def engine_settings(name: str) -> Mapping[str, tuple[int, int]]:
+    """Settings of an engine that a profile may hold, with their least and largest values; it must be in ENGINES."""
+    find: Callable[[], Mapping[str, tuple[int, int]]] | None = getattr(_load(name), "settings", None)
+    return {} if find is None else find()
+
+
 def engine_names() -> tuple[str, ...]:
     """What ``open_engine`` takes as a name; imports none of them."""
     return (AUTO, *ENGINES)

@@ -11,6 +11,7 @@ from thresher.errors import UsageError
 from thresher.pipeline.admission import LONG_POLICIES, LongPolicy
 from thresher.pipeline.dry_run import DryRun, dry_run
 from thresher.pipeline.machine import MachineWishes
+from thresher.pipeline.machine_words import machine_in_words
 from thresher.pipeline.opening import References
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.planning import plan_model
@@ -36,6 +37,7 @@ __all__ = [
     "classify_texts",
     "close_engine",
     "dry_run",
+    "machine_in_words",
     "plan_model",
     "run_classify",
     "text_labelling",

@@ -41,7 +41,8 @@ class _Wish:
         only_engine = ClassifyOptions(
             engine=options.engine, precision=options.precision, context_tokens=options.context_tokens,
             threads=options.threads, device=options.device, weights_memory_bytes=options.weights_memory_bytes,
-            tokenizer=options.tokenizer, deadline_s=options.deadline_s,
+            tokenizer=options.tokenizer, deadline_s=options.deadline_s, settings=options.settings,
+            use_profile=options.use_profile,
         )  # fmt: skip
         try:
             status = Path(models[0]).stat()

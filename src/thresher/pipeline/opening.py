@@ -12,6 +12,7 @@ from thresher.jobs import RunFacts
 from thresher.models import ChatFormat, Model, ServedModel, open_model, resolve, served_addresses
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.planning import check_memory, describe
+from thresher.pipeline.profile import with_profile
 
 #: A reference of files, or addresses of servers that hold the same model.
 References = str | os.PathLike[str] | Sequence[str]
@@ -60,6 +61,10 @@ def open_chosen(
     """
     name, reason = choose_engine(options.engine, model)
     message(f"engine: {name} ({reason})")
+    if isinstance(model, Model):
+        options, profile = with_profile(name, model, options)
+        if profile:
+            message(profile)
     context = options.context_tokens
     if context is None and isinstance(model, Model):
         context = _context_of(latest_run, model.facts.fingerprint, name)
@@ -88,6 +93,7 @@ def engine_options(options: ClassifyOptions, context_tokens: int | None) -> Engi
         device=options.device,
         weights_memory_bytes=options.weights_memory_bytes,
         deadline_s=options.deadline_s,
+        settings=options.settings,
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from thresher.documents import check_ocr
@@ -43,6 +43,8 @@ class ClassifyOptions:
     weights_memory_bytes: int | None = None
     tokenizer: str | None = None  # the reference of a served model's files
     deadline_s: float | None = None
+    settings: Mapping[str, int] = field(default_factory=dict)  # of the engine; empty: those of its saved profile
+    use_profile: bool = True
 
     def __post_init__(self) -> None:
         if self.long_policy not in LONG_POLICIES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from thresher.engines.base import EngineInfo, EngineOptions
 from thresher.engines.llamacpp.binding import Binding, open_binding
@@ -10,7 +11,7 @@ from thresher.engines.llamacpp.engine import LlamaCppEngine
 from thresher.engines.llamacpp.loaded_model import LoadedModel
 from thresher.engines.llamacpp.memory import model_memory
 from thresher.engines.llamacpp.session import Session
-from thresher.engines.llamacpp.sizing import Plan, plan_sizes
+from thresher.engines.llamacpp.sizing import SETTINGS, Plan, plan_sizes
 from thresher.engines.llamacpp.tokenizers import choose_tokenizer
 from thresher.engines.llamacpp.vocabulary import LlamaTokenizer
 from thresher.errors import EngineUnavailableError, ModelFormatError, UsageError
@@ -53,6 +54,11 @@ class LlamaCpp:
             GpuFacts(name=gpu.description, memory_bytes=gpu.free_bytes, free_bytes=gpu.free_bytes, in_use=True)
             for gpu in found
         )
+
+    @staticmethod
+    def settings() -> Mapping[str, tuple[int, int]]:
+        """What a profile may hold."""
+        return SETTINGS
 
     @staticmethod
     def unsuited(model: Model) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from thresher.engines.base import EngineOptions
@@ -51,6 +52,14 @@ class Native:
 
         devices = choose_devices(device)
         return gpu_facts(gpus_like(devices[0]) if device is None and devices[0].type == "cuda" else devices)
+
+    @staticmethod
+    def settings() -> Mapping[str, tuple[int, int]]:
+        """What a profile may hold."""
+        _check_torch()
+        from thresher.engines.native.sizing import SETTINGS
+
+        return SETTINGS
 
     @staticmethod
     def unsuited(model: Model) -> str:
