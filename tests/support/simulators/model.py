@@ -16,17 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.support import engine_models
-from thresher.answers import AnswerTrie
-from thresher.engines import EngineOptions, open_engine
+from thresher.engines.llamacpp.binding import open_binding
+from thresher.engines.llamacpp.context import F32, Context, Piece, Shape
+from thresher.engines.llamacpp.loaded_model import LoadedModel
 from thresher.models import Model
 from thresher.models.chat_template import render
 from thresher.models.tokenizer import Tokenizer
-from thresher.types import Prompt, QuestionPrompt, Request
 
 #: What servers write instead of the logarithm of nothing.
 SMALLEST_LOGPROB = -9999.0
 _KEPT_PROMPTS = 512
 _BLOCK_TOKENS = 16
+_CONTEXT_TOKENS = 4096
+_BATCH_TOKENS = 512
 Logprobs = npt.NDArray[np.float64]
 
 
@@ -55,9 +57,7 @@ class SimulatedModel:
     def _read(self, tokens: tuple[int, ...]) -> Logprobs:
         seed = int.from_bytes(hashlib.blake2b(array("i", tokens).tobytes(), digest_size=8).digest())
         logits = 6.0 * np.random.default_rng(seed).standard_normal(self.tokenizer.vocabulary_size)
-        largest = logits.max()
-        normalised: Logprobs = logits - largest - math.log(np.exp(logits - largest).sum())
-        return normalised
+        return _normalised(logits)
 
     def likeliest(self, tokens: Sequence[int], count: int) -> list[int]:
         """The ``count`` likeliest tokens after ``tokens``, the likeliest first."""
@@ -97,18 +97,17 @@ class RealModel(SimulatedModel):
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
-        self._engine = open_engine("llamacpp", model, EngineOptions(context_tokens=4096, threads=1))
-        size = self.tokenizer.vocabulary_size
-        trie = AnswerTrie(list(map(str, range(size))), [(token,) for token in range(size)])  # every token is an answer
-        question = QuestionPrompt(name="next", suffix_tokens=(), trie=trie)
-        self._prompt = Prompt(prefix_tokens=(), questions=(question,))
+        binding = open_binding(want_gpu=False)
+        self._loaded = LoadedModel(binding, model.files.path, on_gpu=False)
+        shape = Shape(cells=_CONTEXT_TOKENS, sequences=1, micro_batch=_BATCH_TOKENS, threads=1, kv_type=F32)
+        self._context = Context(binding, self._loaded.handle, self._loaded.vocabulary_size, shape)
 
     def _read(self, tokens: tuple[int, ...]) -> Logprobs:
-        (scores,) = self._engine.score([Request(request_id=0, prompt=self._prompt, document_tokens=tokens)])
-        assert scores.failure is None, scores.failure
-        with np.errstate(divide="ignore"):
-            found: Logprobs = np.maximum(np.log(np.array(scores.answers[0].probabilities)), SMALLEST_LOGPROB)
-        return found
+        self._context.clear()
+        for start in range(0, len(tokens), _BATCH_TOKENS):
+            part = np.array(tokens[start : start + _BATCH_TOKENS], dtype=np.int32)
+            logits = self._context.decode([Piece(0, start, part, (len(part) - 1,))])
+        return _normalised(logits[0].astype(np.float64))
 
 
 def likeliest(logprobs: Logprobs, count: int) -> list[int]:
@@ -120,9 +119,15 @@ def likeliest(logprobs: Logprobs, count: int) -> list[int]:
 def narrowed(logprobs: Logprobs, allowed: Sequence[int]) -> Logprobs:
     """Log probabilities after all but ``allowed`` are forbidden."""
     masked = np.full_like(logprobs, SMALLEST_LOGPROB)
-    chosen = logprobs[list(allowed)]
-    masked[list(allowed)] = chosen - chosen.max() - math.log(np.exp(chosen - chosen.max()).sum())
+    masked[list(allowed)] = _normalised(logprobs[list(allowed)])
     return masked
+
+
+def _normalised(logits: Logprobs) -> Logprobs:
+    """Their log-softmax."""
+    shifted = logits - logits.max()
+    normalised: Logprobs = shifted - math.log(np.exp(shifted).sum())
+    return normalised
 
 
 def _common(first: Sequence[int], second: Sequence[int]) -> int:
