@@ -53,6 +53,9 @@ bench: install
 	$(BIN)/python -m benchmarks.llamacpp_server --case seed --documents 16 --rounds 3
 	$(BIN)/python -m benchmarks.job_shape --documents 40
 	$(BIN)/python -m benchmarks.native_engine
+	$(BIN)/python -m benchmarks.acceptance
+	$(BIN)/python -m benchmarks.evaluate_labelled
+	$(BIN)/python -m benchmarks.review_page
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

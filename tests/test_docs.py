@@ -80,7 +80,10 @@ def test_there_are_examples_of_each_kind() -> None:
     assert all(blocks(language) for language in ("python", "console", "yaml"))
 
 
-@pytest.mark.parametrize("command", ["classify", "status", "export", "engines"])
+@pytest.mark.parametrize(
+    "command",
+    ["classify", "status", "export", "evaluate", "review", "report", "plan", "bench", "tune", "engines"],
+)
 def test_the_page_of_commands_names_every_flag_with_its_help(command: str) -> None:
     page = " ".join((PROJECT / "docs" / "command-line.md").read_text(encoding="utf-8").split())
     found = get_command(app).commands[command]  # type: ignore[attr-defined]

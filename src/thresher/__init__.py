@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from thresher.errors import ThresherError
     from thresher.estimator import ThresherClassifier
     from thresher.pipeline import Run, RunSummary, classify, classify_texts, close_engine
+    from thresher.pipeline.evaluating import Evaluation, evaluate
     from thresher.tasks import Question, Task, load_task
     from thresher.types import Prediction
 
 __all__ = [
+    "Evaluation",
     "Prediction",
     "Question",
     "Run",
@@ -33,10 +35,12 @@ __all__ = [
     "classify",
     "classify_texts",
     "close_engine",
+    "evaluate",
     "load_task",
 ]
 
 _PLACES = {
+    "Evaluation": "thresher.pipeline.evaluating",
     "Prediction": "thresher.types",
     "Question": "thresher.tasks",
     "Run": "thresher.pipeline",
@@ -47,6 +51,7 @@ _PLACES = {
     "classify": "thresher.pipeline",
     "classify_texts": "thresher.pipeline",
     "close_engine": "thresher.pipeline",
+    "evaluate": "thresher.pipeline.evaluating",
     "load_task": "thresher.tasks",
 }
 

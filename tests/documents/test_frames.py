@@ -54,10 +54,10 @@ def items(data: object, **columns: Any) -> list[Item]:
 def test_a_row_is_a_document(kind: str) -> None:
     data = KINDS[kind](ROWS)
     assert is_frame(data)
-    found = items(data, gold_column="gold")
+    found = items(data, gold_columns={"q": "gold"})
     assert [item.document_id for item in found] == ROWS["id"]
     assert [item.text for item in found] == ROWS["text"]
-    assert [item.gold for item in found] == ROWS["gold"]
+    assert [item.golds.get("q") for item in found] == ROWS["gold"]
     assert [item.problem for item in found] == [None] * 3
 
 
@@ -90,8 +90,8 @@ def test_what_pandas_has_for_missing_values() -> None:
     problems = [item.problem for item in items(data)]
     assert problems == [None, *missing, "row 6: 'text' is a number, not a text"]
     strings = pd.DataFrame({"text": pd.array(["a", None], dtype="string"), "gold": pd.Categorical(["x", None])})
-    found = items(strings, gold_column="gold")
-    assert [(item.text, item.gold) for item in found] == [("a", "x"), (None, None)]
+    found = items(strings, gold_columns={"q": "gold"})
+    assert [(item.text, item.golds.get("q")) for item in found] == [("a", "x"), (None, None)]
 
 
 def test_columns_of_the_same_name_are_refused() -> None:

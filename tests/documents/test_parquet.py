@@ -28,8 +28,11 @@ def test_a_row_is_a_document(tmp_path: Path) -> None:
     path = write(
         tmp_path / "t.parquet", {"id": ["a", "b"], "text": ["one", "two\r\n"], "gold": ["x", None], "n": [1, 2]}
     )
-    found = items(path, gold_column="gold")
-    assert [(item.document_id, item.text, item.gold) for item in found] == [("a", "one", "x"), ("b", "two\n", None)]
+    found = items(path, gold_columns={"q": "gold"})
+    assert [(item.document_id, item.text, item.golds.get("q")) for item in found] == [
+        ("a", "one", "x"),
+        ("b", "two\n", None),
+    ]
     assert [item.source for item in found] == [f"{path}#1", f"{path}#2"]
     assert {item.mtime_ns for item in found} == {path.stat().st_mtime_ns}
 
@@ -68,8 +71,8 @@ def test_cells_that_are_no_text_are_problems_of_their_row(tmp_path: Path) -> Non
 def test_ids_and_gold_of_any_kind(tmp_path: Path) -> None:
     when = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     path = write(tmp_path / "t.parquet", {"id": [7], "text": ["a"], "gold": [{"x": when}]})
-    assert items(path, gold_column="gold")[0].document_id == "7"
-    assert items(path, gold_column="gold")[0].gold == '{"x": "2026-01-01 00:00:00+00:00"}'
+    assert items(path, gold_columns={"q": "gold"})[0].document_id == "7"
+    assert items(path, gold_columns={"q": "gold"})[0].golds["q"] == '{"x": "2026-01-01 00:00:00+00:00"}'
     words = pa.table({"text": pa.array(["a", "b"]).dictionary_encode()})
     pq.write_table(words, tmp_path / "d.parquet")
     assert [item.text for item in items(tmp_path / "d.parquet")] == ["a", "b"]

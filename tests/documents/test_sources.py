@@ -43,7 +43,8 @@ def test_items_know_path_source_size_and_time(folder: Path) -> None:
     assert item.path == file
     assert item.source == str(file)
     assert (item.size_bytes, item.mtime_ns) == (file.stat().st_size, file.stat().st_mtime_ns)
-    assert item.text is item.gold is item.problem is None
+    assert item.text is item.problem is None
+    assert item.golds == {}
 
 
 def test_source_is_absolute_for_relative_inputs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,8 @@ def jsonl(*values: object) -> str:
 
 def test_rows_of_a_csv(tmp_path: Path) -> None:
     path = table(tmp_path, "t.csv", 'text,kind\n"a, b",x\n\n"two\nlines",y\n')
-    items = list(discover([path], gold_column="kind"))
-    assert [(i.document_id, i.source, i.text, i.gold) for i in items] == [
+    items = list(discover([path], gold_columns={"q": "kind"}))
+    assert [(i.document_id, i.source, i.text, i.golds.get("q")) for i in items] == [
         ("t.csv:1", f"{path}#1", "a, b", "x"),
         ("t.csv:2", f"{path}#2", "two\nlines", "y"),
     ]
@@ -75,10 +75,10 @@ def test_a_missing_text_column_names_those_there_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize("role", ["id", "gold"])
 def test_other_missing_columns(tmp_path: Path, role: str) -> None:
     lines = table(tmp_path, "t.jsonl", jsonl({"text": "", "kind": ""}))
-    asked = {"id_column": "knid" if role == "id" else None, "gold_column": "knid" if role == "gold" else None}
+    asked = {"id": "knid"} if role == "id" else {"gold": "knid"}
     for path in (table(tmp_path, "t.csv", "text,kind\na,b\n"), lines):
         with pytest.raises(InputError, match=f"no {role} column 'knid'.*did you mean 'kind'"):
-            discover([path], id_column=asked["id_column"], gold_column=asked["gold_column"])
+            discover([path], id_column=asked.get("id"), gold_columns={"q": "knid"} if "gold" in asked else None)
 
 
 def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
@@ -187,8 +187,8 @@ def test_line_ends_of_csv(tmp_path: Path, end: str) -> None:
 def test_nuls_and_lone_surrogates(tmp_path: Path) -> None:
     assert texts(table(tmp_path, "t.csv", b"text\na\0b words and more words\n")) == ["ab words and more words"]
     path = table(tmp_path, "t.jsonl", '{"text": "a\\ud800b", "id": "\\udfff", "g": "\\ud800"}\n')
-    (item,) = discover([path], gold_column="g")
-    assert (item.text, item.document_id, item.gold) == ("a\ufffdb", "\ufffd", "\ufffd")
+    (item,) = discover([path], gold_columns={"q": "g"})
+    assert (item.text, item.document_id, item.golds.get("q")) == ("a\ufffdb", "\ufffd", "\ufffd")
 
 
 def test_binary_named_csv(tmp_path: Path) -> None:
@@ -200,8 +200,8 @@ def test_binary_named_csv(tmp_path: Path) -> None:
     ("value", "gold"), [("x", "x"), (3, "3"), (True, "true"), (None, None), ("", None), (["a"], '["a"]')]
 )
 def test_gold_values(tmp_path: Path, value: object, gold: str | None) -> None:
-    (item,) = discover([table(tmp_path, "t.jsonl", jsonl({"text": "t", "g": value}))], gold_column="g")
-    assert item.gold == gold
+    (item,) = discover([table(tmp_path, "t.jsonl", jsonl({"text": "t", "g": value}))], gold_columns={"q": "g"})
+    assert item.golds.get("q") == gold
 
 
 def test_globs_of_tables(tmp_path: Path) -> None:

@@ -286,3 +286,54 @@ def test_without_scikit_learn_the_error_says_what_to_install() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert "pip install 'thresher[sklearn]'" in shown
+
+
+MANY = [f"text number {number}" for number in range(80)]
+
+
+def test_fit_applies_a_calibration_that_is_shown_to_help() -> None:
+    """Labels drawn at random: the engine's certainty is unfounded, and a calibration lowers it."""
+    y = np.random.default_rng(0).choice(["a", "b", "c"], len(MANY))
+    raw = fake().fit(MANY, y)
+    assert (raw.calibration_, raw.calibration_trial_) == (None, None)
+    fitted = fake(calibration="temperature").fit(MANY, y)
+    assert fitted.calibration_trial_ is not None
+    assert fitted.calibration_ is not None
+    assert fitted.calibration_trial_.improvement_shown
+    assert fitted.calibration_trial_.documents == len(MANY)
+    assert fitted.calibration_.scale < 1
+    before, after = raw.predict_proba(MANY), fitted.predict_proba(MANY)
+    assert after.max() < before.max()
+    assert np.allclose(after.sum(axis=1), 1)
+    assert (before.argmax(axis=1) == after.argmax(axis=1)).all()
+    assert pickle.loads(pickle.dumps(fitted)).predict_proba(MANY[:3]).tolist() == after[:3].tolist()
+
+
+def test_fit_applies_no_calibration_that_is_not_shown_to_help() -> None:
+    raw = fake(labels=["a", "b", "c"]).fit(MANY)
+    random = np.random.default_rng(0)
+    y = [str(random.choice(raw.classes_, p=shares)) for shares in raw.predict_proba(MANY)]  # as the engine promises
+    with pytest.warns(UserWarning, match="temperature calibration is not shown to help"):
+        fitted = fake(calibration="temperature").fit(MANY, y)
+    assert fitted.calibration_ is None
+    assert fitted.calibration_trial_ is not None
+    assert not fitted.calibration_trial_.improvement_shown
+    assert fitted.predict_proba(MANY).tolist() == raw.predict_proba(MANY).tolist()
+
+
+def test_texts_shown_as_examples_calibrate_nothing() -> None:
+    y = np.random.default_rng(0).choice(["a", "b"], len(MANY))
+    fitted = fake(calibration="temperature", examples=4).fit(MANY, y)
+    assert fitted.calibration_trial_ is not None
+    assert fitted.calibration_trial_.documents == len(MANY) - 4
+
+
+def test_what_calibrating_needs() -> None:
+    wrong: list[tuple[Any, list[str] | None, str]] = [
+        ("isotonic", LABELS, "calibration is 'isotonic'; give None, 'temperature' or 'vector'"),
+        ("vector", None, "there is no y to calibrate to"),
+        ("vector", LABELS, "needs at least 10"),
+    ]
+    for calibration, y, message in wrong:
+        with pytest.raises(EstimatorError, match=message):
+            fake(labels=LABELS[:2], calibration=calibration).fit(TEXTS, y)

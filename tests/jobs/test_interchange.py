@@ -140,7 +140,20 @@ def test_gold_labels_are_annotations_where_they_are_labels(tmp_path: Path) -> No
     assert found[2]["annotations"][0]["result"][0]["value"] == {"choices": ["private", "signed"]}
     assert found[3]["annotations"] == found[2]["annotations"]
     assert found[4]["annotations"] == [{"ground_truth": True, "result": []}]
-    assert found[5]["annotations"] == []  # nothing says which of the questions it answers
+    assert found[5]["annotations"] == []  # "yes" answers one of the questions only
+    assert found[5]["data"]["gold"] == dict.fromkeys(KINDS, "yes")
+
+
+def test_gold_labels_of_several_questions_are_one_annotation(tmp_path: Path) -> None:
+    golds = {"topic": "請求書", "is it urgent?": "true", "mood": "3", "tags": "[]", "is it urgent!": "b"}
+    (task,), _ = tasks([prediction(question, gold=gold) for question, gold in golds.items()], tmp_path)
+    (annotation,) = task["annotations"]
+    assert [(region["from_name"], region["value"]) for region in annotation["result"]] == [
+        ("topic", {"choices": ["請求書"]}),
+        ("is_it_urgent", {"choices": ["yes"]}),
+        ("mood", {"number": 3}),
+        ("is_it_urgent_2", {"choices": ["b"]}),
+    ]
 
 
 def test_labels_that_rows_bring_themselves_are_all_offered(tmp_path: Path) -> None:

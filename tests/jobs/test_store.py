@@ -53,14 +53,17 @@ def read(number: int, content: int) -> DocumentRead:
 def test_jobs_of_older_versions_are_brought_up_to_date_by_their_readers(tmp_path: Path) -> None:
     with JobStore.open(tmp_path / "job") as store:
         store.begin_run(FACTS)
-        list_all(store, [document(1)])
-        store.commit(Commit(reads=(read(1, 1),), results=(result(1),)))
+        list_all(store, [document(1), document(2)])
+        store.commit(Commit(reads=(read(1, 1), read(2, 1)), results=(result(1),)))
     connection = sqlite3.connect(tmp_path / "job" / location.DATABASE_NAME)
     connection.executescript(
         """
         ALTER TABLE results DROP COLUMN prompt_tokens;
         ALTER TABLE results DROP COLUMN cached_tokens;
         ALTER TABLE documents DROP COLUMN reply_form;
+        DROP TABLE calibrations;
+        DROP TABLE content_free;
+        UPDATE documents SET gold = 'say "b"' WHERE document_id = 'd1';
         DROP TABLE pace;
         DROP TABLE passes;
         PRAGMA user_version = 1;
@@ -68,8 +71,9 @@ def test_jobs_of_older_versions_are_brought_up_to_date_by_their_readers(tmp_path
     )
     connection.close()
     with JobView.open(tmp_path / "job") as view:
-        (row,) = view.rows()
-    assert (row.label, row.prompt_tokens, row.reply_form) == ("a", None, None)
+        first, second = view.rows()
+    assert (first.label, first.prompt_tokens, first.reply_form, first.gold) == ("a", None, None, 'say "b"')
+    assert second.gold is None
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from thresher.cli import bench, classify, engines, export, plan, report, status, tune
+from thresher.cli import bench, classify, engines, evaluate, export, plan, report, review, status, tune
 from thresher.cli.console import print_error
 from thresher.errors import ThresherError, UsageError
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     name="thresher",
     help="Label large piles of documents with a language model on your own hardware.\n\n"
     "Exit codes: 0 every document has its label; 3 finished, and some documents failed; 2 wrong usage; "
-    "1 could not run; 130 interrupted (what was done is kept).",
+    "1 could not run; 4 evaluate: below --min-accuracy; 130 interrupted (what was done is kept).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -26,10 +26,12 @@ app = typer.Typer(
 app.command("classify")(classify.command)
 app.command("status")(status.command)
 app.command("export")(export.command)
+app.command("evaluate")(evaluate.command)
 app.command("plan")(plan.command)
 app.command("bench")(bench.command)
 app.command("tune")(tune.command)
 app.command("report")(report.command)
+app.command("review")(review.command)
 app.command("engines")(engines.command)
 
 

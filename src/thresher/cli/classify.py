@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from thresher.cli.console import LiveProgress, print_note
+from thresher.cli.console import LiveProgress, print_line, print_note
 from thresher.cli.environment import model_references, variables_named
 from thresher.cli.outcome import print_dry_run, print_run
 from thresher.cli.sizes import parse_size
 from thresher.engines import engine_names
 from thresher.errors import UsageError
 from thresher.jobs import JobView, check_target, export
-from thresher.pipeline import ClassifyOptions, LongPolicy, Run, RunSummary, dry_run, run_classify
+from thresher.pipeline import ClassifyOptions, LongPolicy, Run, RunSummary, dry_run, launch_command, run_classify
 from thresher.tasks import Task, load_task
 
 
@@ -71,8 +71,17 @@ def command(
     text_column: Annotated[str | None, typer.Option(metavar="C", help="Table column with the text.")] = None,
     id_column: Annotated[str | None, typer.Option(metavar="C", help="Table column with the documents' ids.")] = None,
     gold_column: Annotated[
-        str | None, typer.Option(metavar="C", help="Table column with right labels, kept beside the predictions.")
+        list[str] | None,
+        typer.Option(
+            metavar="C", help="Table column with right labels, kept beside the predictions; of several questions Q=C."
+        ),
     ] = None,
+    content_free: Annotated[
+        bool,
+        typer.Option(
+            "--content-free", help="Also read three texts without content, for 'evaluate --calibrate contextual'."
+        ),
+    ] = False,
     attachments: Annotated[
         bool, typer.Option("--attachments", help="Attachments of mails are documents of their own, too.")
     ] = False,
@@ -130,6 +139,13 @@ def command(
         float | None,
         typer.Option(metavar="S", help="Seconds a server may take for a document.", envvar="THRESHER_DEADLINE"),
     ] = None,
+    print_command: Annotated[
+        bool,
+        typer.Option(
+            "--print-command",
+            help="Only print the command line of the server that --engine llama-server, vllm or sglang starts.",
+        ),
+    ] = False,
     no_profile: Annotated[
         bool, typer.Option("--no-profile", help="Leave out the settings that 'thresher tune' saved.")
     ] = False,
@@ -151,15 +167,18 @@ def command(
     with variables_named(invocation):
         options = ClassifyOptions(
             engine=engine, precision=precision, job=job,
-            text_column=text_column, id_column=id_column, gold_column=gold_column,
-            attachments=attachments, ocr=ocr, context_tokens=context, long_policy=long, limit=limit,
-            retry_failed=retry_failed, store_text=not no_store_text, threads=threads, device=device,
+            text_column=text_column, id_column=id_column, gold_columns=tuple(gold_column or ()),
+            content_free=content_free, attachments=attachments, ocr=ocr, context_tokens=context, long_policy=long,
+            limit=limit, retry_failed=retry_failed, store_text=not no_store_text, threads=threads, device=device,
             weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory),
             use_profile=not no_profile,
             tokenizer=tokenizer, deadline_s=deadline,
         )  # fmt: skip
-        chosen = _task(task, labels)
         models = model_references(invocation, model)
+        if print_command:
+            print_line(launch_command(models, options))
+            return
+        chosen = _task(task, labels)
         exclude = [] if out is None else [out]
         with LiveProgress() as progress:
             if dry:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from thresher.documents.parsers.ocr import check_ocr
     from thresher.documents.reading.pool import ReaderPool
     from thresher.documents.reading.results import ReadResult
-    from thresher.documents.sources import Frame, discover, is_frame, open_frame
+    from thresher.documents.sources import Frame, cell_text, discover, is_frame, open_frame, open_table
     from thresher.documents.sources.batch import batch_files, batch_items
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "ReaderPool",
     "batch_files",
     "batch_items",
+    "cell_text",
     "check_ocr",
     "describe_formats",
     "discover",
@@ -42,6 +43,7 @@ __all__ = [
     "hash_text",
     "is_frame",
     "open_frame",
+    "open_table",
     "parser_version",
     "with_attachments",
 ]
@@ -56,6 +58,7 @@ _PLACES = {
     "ReaderPool": "reading.pool",
     "batch_files": "sources.batch",
     "batch_items": "sources.batch",
+    "cell_text": "sources",
     "check_ocr": "parsers.ocr",
     "describe_formats": "parsers",
     "discover": "sources",
@@ -63,6 +66,7 @@ _PLACES = {
     "hash_text": "files",
     "is_frame": "sources",
     "open_frame": "sources",
+    "open_table": "sources",
     "parser_version": "parsers",
     "with_attachments": "attachments",
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from thresher.types import ChatRequest
@@ -21,7 +22,7 @@ class Item:
     path: Path | None  # to open; links in it are resolved
     address: tuple[int, ...] = ()  # of an attachment in the mail at ``path``
     text: str | None = None
-    gold: str | None = None
+    golds: Mapping[str, str] = field(default_factory=dict)  # question -> its gold label, as written in the table
     size_bytes: int  # of the file; of an attachment about; for a row of its text in UTF-8
     mtime_ns: int  # of the file that it is in
     problem: str | None = None

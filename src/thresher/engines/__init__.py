@@ -13,6 +13,7 @@ from thresher.engines.registry import (
     engine_settings,
     open_engine,
     probe,
+    server_command,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "engine_settings",
     "open_engine",
     "probe",
+    "server_command",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
@@ -23,6 +24,8 @@ class EngineOptions:
     weights_memory_bytes: int | None = None  # the most that weights may take; the rest is streamed
     deadline_s: float | None = None  # for a server's answer to one request
     settings: Mapping[str, int] = field(default_factory=dict)  # engine-specific, from a saved profile
+    job_folder: Path | None = None  # where a server that is started keeps its log; None for a temporary folder
+    say: Callable[[str], None] = field(default=lambda _: None, compare=False)  # told what goes on; from any thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,14 @@ class EngineKind(Protocol):
         """Why ``auto`` should not take it for ``model`` here; empty where it may."""
 
 
+class StartsServers(Protocol):
+    """What a name in :data:`SERVERS` leads to."""
+
+    @staticmethod
+    def command(model: Model | ServedModel, options: EngineOptions) -> str:
+        """The command line that would serve ``model``. Raises ``UsageError`` or ``EngineError``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Availability:
     """Whether an engine can run on this machine."""
@@ -119,6 +127,20 @@ def _choose_server(name: str, model: ServedModel) -> tuple[str, str]:
             f"one of {', '.join(SERVERS)}"
         )
     return name, "as asked"
+
+
+def server_command(name: str, model: Model | ServedModel, options: EngineOptions) -> str:
+    """The command line, quoted for a shell, with which the engine called ``name`` starts its server.
+
+    Raises:
+        UsageError: the engine starts none, or options it cannot serve.
+        EngineError: the server is not installed, or the model does not fit the memory.
+    """
+    if name not in SERVERS:
+        raise UsageError(
+            f"--print-command: the engine {name} starts no server; give --engine llama-server, vllm or sglang"
+        )
+    return cast(StartsServers, _load(name)).command(model, options)
 
 
 def engine_gpus(name: str, device: str | None) -> tuple[GpuFacts, ...] | None:

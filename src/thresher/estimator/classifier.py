@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -15,6 +15,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from thresher.errors import EngineError, EstimatorError, UnlabelledError, UsageError
+from thresher.estimator.calibrating import calibrate_to, calibration_notices
 from thresher.estimator.choosing import choose_examples
 from thresher.estimator.texts import as_texts, check_known, checked_y, classes_in, classes_of
 from thresher.pipeline import ClassifyOptions, LongPolicy, close_engine, text_labelling
@@ -42,7 +43,10 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             since every text needs a label).
         threads: CPU threads of the engine.
         device: where the engine computes, e.g. ``"cpu"``.
-        random_state: which texts are looked at where there are more than a thousand of a label to choose from.
+        calibration: ``"temperature"`` or ``"vector"``: ``fit`` reads the texts of ``X``, fits a calibration to ``y``
+            and uses it if it is shown to help on texts held out; None leaves the model's probabilities as they are.
+        random_state: which texts are looked at where there are more than a thousand of a label to choose from, and
+            which are held out together.
 
     Attributes:
         classes_: the labels, sorted, of shape (n_classes,) and of the type of ``y``.
@@ -50,6 +54,9 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         examples_: the (text, label) pairs shown to the model.
         engine_: the name of the engine.
         context_: the largest prompt in tokens.
+        calibration_: what is applied to probabilities, a ``Calibration``; None where nothing is.
+        calibration_trial_: how the calibration did on texts held out, a ``CalibrationTrial``; None where none was asked
+            for.
 
     The engine is opened once for all estimators of the same model and settings in a process, and stays open until
     another is asked for, :func:`thresher.close_engine` is called or the process ends. It is no part of the estimator: a
@@ -76,6 +83,7 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         long: LongPolicy = "head-tail",
         threads: int | None = None,
         device: str | None = None,
+        calibration: Literal["temperature", "vector"] | None = None,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.labels = labels
@@ -89,14 +97,16 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.long = long
         self.threads = threads
         self.device = device
+        self.calibration = calibration
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """Check the parameters and the labels of ``y``, choose examples if asked to, and open the engine.
+        """Check the parameters and the labels of ``y``, choose examples and calibrate if asked to, open the engine.
 
         Args:
             X: texts, of shape (n,): a list, an array or a Series.
-            y: their labels, of shape (n,); may be left out where ``labels`` is given and no examples are to be chosen.
+            y: their labels, of shape (n,); may be left out where ``labels`` is given, no examples are to be chosen and
+                nothing is to be calibrated.
 
         Raises:
             EstimatorError: (a ``ValueError``) a parameter, a text or a label is wrong; names it and the remedy.
@@ -113,9 +123,15 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             model, options = self._checked_model(), self._options()
             with text_labelling(task, model, options) as labelling:
                 info = labelling.info
-        for notice in labelling.notices:
+                outcome = None
+                if self.calibration is not None:
+                    seed = check_random_state(self.random_state).randint(2**31)
+                    outcome = calibrate_to(self.calibration, labelling, task, texts, labels, examples, seed)
+        for notice in (*labelling.notices, *calibration_notices(outcome)):
             warnings.warn(notice, UserWarning, stacklevel=2)
         self.classes_, self.examples_, self.task_ = classes, examples, task
+        self.calibration_ = None if outcome is None else outcome.calibration
+        self.calibration_trial_ = None if outcome is None else outcome.trials[0]
         self.engine_, self.context_ = info.engine, info.largest_request_tokens
         self._opened_with = (
             model,
@@ -145,7 +161,8 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         _check_labelled(predictions)
         _check_probabilities(predictions)
         names = list(map(str, self.classes_))
-        return np.array([[prediction.probabilities[name] for name in names] for prediction in predictions])
+        shares = [self._calibrated(prediction.probabilities) for prediction in predictions]
+        return np.array([[of_text[name] for name in names] for of_text in shares])
 
     def close(self) -> None:
         """Free the engine, also for other estimators; the next call opens it again. Safe twice."""
@@ -185,6 +202,9 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise EstimatorError(f"examples is {self.examples}, and there is no y to choose them from; give y")
         random = check_random_state(self.random_state)
         return choose_examples(texts, list(map(str, y)), int(self.examples), random)
+
+    def _calibrated(self, probabilities: Mapping[str, float]) -> Mapping[str, float]:
+        return probabilities if self.calibration_ is None else self.calibration_.apply(probabilities)
 
     def _task(self, classes: np.ndarray[Any, Any], examples: Sequence[tuple[str, str]]) -> Task:
         labels: Any = classes if self.labels is None else self.labels

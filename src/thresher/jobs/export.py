@@ -33,7 +33,12 @@ def export(view: JobView, file: Path, *, overwrite: bool = False, format_name: s
     check_target(file, overwrite=overwrite, format_name=format_name)
     has_gold = any(row.gold is not None for row in view.rows())
     reviewed = ReviewedLabels.of_job(view.folder)
-    columns = (*COLUMNS, *(["gold"] if has_gold else []), *(["reviewed_label"] if reviewed.decisions else []))
+    there = {
+        "gold": has_gold,
+        "calibrated_probability": bool(view.calibrations),
+        "reviewed_label": bool(reviewed.decisions),
+    }
+    columns = (*COLUMNS, *(column for column, is_there in there.items() if is_there))
     source = ExportSource(rows=reviewed.beside(view.rows()), columns=columns, run=view.run, text_of=view.text)
     with new_file(file, overwrite=overwrite) as temporary:
         written = exporter_for(file.suffix, format_name).write(source, temporary)

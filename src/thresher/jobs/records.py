@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
 
 from thresher.types import LABELLED_STATUSES, ReplyForm, Status
 
@@ -56,7 +57,7 @@ class ListedDocument:
     source: str
     size_bytes: int
     mtime_ns: int  # of the file, or of the table that the row is in
-    gold: str | None = None
+    golds: Mapping[str, str] = field(default_factory=dict)  # question -> its gold label, as written
     content_sha256: str | None = None  # known at once for rows of tables
     reply_form: ReplyForm | None = None
 
@@ -115,6 +116,19 @@ class Commit:
     texts: tuple[tuple[str, str], ...] = ()  # (content_sha256, text)
     computed_tokens: int = 0  # prompt tokens that were read for these results
     cached_tokens: int = 0
+
+
+class BriefRow(NamedTuple):
+    """What lists of rows show of one; of these a job may have millions."""
+
+    document_id: str
+    position: int  # in the listing
+    content_sha256: str | None
+    has_gold: bool
+    question: str
+    status: Status
+    label: str | None  # as stored: a JSON list for a question of kind ``multi``
+    probability: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

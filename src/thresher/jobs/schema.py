@@ -77,6 +77,22 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (pass_id, second)
     ) WITHOUT ROWID;
     """,
+    """
+    -- from here on "gold" is JSON: question -> gold label as written; '' stands for the one question there is
+    UPDATE documents SET gold = json_object('', gold) WHERE gold IS NOT NULL;
+    CREATE TABLE calibrations (
+        run_id INTEGER NOT NULL REFERENCES runs(run_id),
+        question TEXT NOT NULL,
+        calibration TEXT NOT NULL,             -- JSON of Calibration
+        PRIMARY KEY (run_id, question)
+    ) WITHOUT ROWID;
+    CREATE TABLE content_free (
+        run_id INTEGER NOT NULL REFERENCES runs(run_id),
+        question TEXT NOT NULL,
+        probabilities TEXT NOT NULL,           -- JSON: label -> mean probability on texts without content
+        PRIMARY KEY (run_id, question)
+    ) WITHOUT ROWID;
+    """,
 )
 
 

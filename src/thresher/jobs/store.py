@@ -147,8 +147,8 @@ class JobStore:
     def _list_batch(self, batch: Sequence[ListedDocument], positions: Iterator[int]) -> None:
         rows = [
             (
-                self._run_id, d.document_id, next(positions), self._listing, d.source, d.size_bytes, d.mtime_ns, d.gold,
-                _to_blob(d.content_sha256), _reply_form_cell(d.reply_form),
+                self._run_id, d.document_id, next(positions), self._listing, d.source, d.size_bytes, d.mtime_ns,
+                _to_json(d.golds or None), _to_blob(d.content_sha256), _reply_form_cell(d.reply_form),
             )
             for d in batch
         ]  # fmt: skip
@@ -281,6 +281,18 @@ class JobStore:
             cached_tokens=commit.cached_tokens,
         )
 
+    def has_content_free(self) -> bool:
+        """Whether the run knows what its model says to texts without content."""
+        return bool(self._query("SELECT 1 FROM content_free WHERE run_id = ? LIMIT 1", self._run_id))
+
+    def store_content_free(self, probabilities: Mapping[str, Mapping[str, float]]) -> None:
+        """Keep what the run's model says to texts without content: question -> label -> probability."""
+        with self._transaction():
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO content_free VALUES (?, ?, ?)",
+                [(self._run_id, question, _to_json(shares)) for question, shares in probabilities.items()],
+            )
+
     def finish_listing(self) -> int:
         """Give every listed document that still has no row its failure; returns how many there were."""
         with self._transaction():
@@ -330,5 +342,5 @@ def _reply_form_cell(form: ReplyForm | None) -> str | None:
     return None if form is None else json.dumps(asdict(form), ensure_ascii=False)
 
 
-def _to_json(probabilities: Mapping[str, float] | None) -> str | None:
-    return None if probabilities is None else json.dumps(probabilities, ensure_ascii=False)
+def _to_json(by_name: Mapping[str, float] | Mapping[str, str] | None) -> str | None:
+    return None if by_name is None else json.dumps(by_name, ensure_ascii=False)

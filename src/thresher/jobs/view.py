@@ -12,9 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from thresher.jobs.calibrations import stored_calibrations, stored_content_free
 from thresher.jobs.location import connect, existing_database, translated_errors
 from thresher.jobs.passes import PassRecord, passes_of
-from thresher.jobs.records import JobCounts, RunFacts
+from thresher.jobs.records import BriefRow, JobCounts, RunFacts
 from thresher.types import Prediction, ReplyForm
 
 _GROUPS_QUERY = """
@@ -32,6 +33,14 @@ LEFT JOIN results AS r ON r.run_id = d.run_id AND r.content_sha256 = d.content_s
 WHERE d.run_id = :run AND d.listing >= :listing AND (r.question IS NOT NULL OR d.unreadable_reason IS NOT NULL)
 ORDER BY d.position, d.document_id
 """
+_BRIEF_QUERY = """
+SELECT d.document_id, d.position, lower(hex(d.content_sha256)), d.gold IS NOT NULL, r.question,
+       CASE WHEN d.unreadable_reason IS NULL THEN r.status ELSE 'unreadable' END, r.label, r.probability
+FROM documents AS d
+LEFT JOIN results AS r ON r.run_id = d.run_id AND r.content_sha256 = d.content_sha256 AND d.unreadable_reason IS NULL
+WHERE d.run_id = :run AND d.listing >= :listing AND (r.question IS NOT NULL OR d.unreadable_reason IS NOT NULL)
+"""
+_ONE_QUERY = _ROWS_QUERY.replace("ORDER BY", "AND d.document_id = :document ORDER BY")
 
 
 class JobView:
@@ -47,6 +56,8 @@ class JobView:
         self.run: RunFacts | None = RunFacts.from_json(row[2]) if row else None
         self._order = {question: place for place, question in enumerate(self.run.questions)} if self.run else {}
         self._scope = {"run": row[0], "listing": row[1]} if row else {"run": 0, "listing": 0}
+        #: Question -> what turns its probabilities into calibrated ones.
+        self.calibrations = stored_calibrations(folder, connection, self._scope["run"])
 
     @classmethod
     def open(cls, folder: Path) -> JobView:
@@ -117,10 +128,32 @@ class JobView:
                 found = [p for row in of_document for p in self._predictions(self.run, row)]
                 yield from sorted(found, key=lambda prediction: self._order.get(prediction.question, 0))
 
+    def content_free(self) -> dict[str, dict[str, float]]:
+        """Question -> label -> mean probability on texts without content; empty where they were not read."""
+        return stored_content_free(self.folder, self._connection, self._scope["run"])
+
     def passes(self, most_stretches: int = 60) -> tuple[PassRecord, ...]:
         """The passes of the latest run, the oldest first; the pace of each in ``most_stretches`` stretches at most."""
         with translated_errors(self.folder):
             return passes_of(self._connection, self._scope["run"], most_stretches)
+
+    def brief_rows(self) -> Iterator[BriefRow]:
+        """Every finished row of the latest run in no order, with little of each."""
+        if self.run is None:
+            return
+        with translated_errors(self.folder):
+            for row in self._connection.execute(_BRIEF_QUERY, self._scope):
+                document_id, position, content, has_gold, question, *answer = row
+                for name in self.run.questions if question is None else (question,):
+                    yield BriefRow(document_id, position, content or None, bool(has_gold), name, *answer)
+
+    def rows_of(self, document_id: str) -> list[Prediction]:
+        """The rows of one document of the latest run; none where it has none."""
+        if self.run is None:
+            return []
+        with translated_errors(self.folder):
+            rows = self._connection.execute(_ONE_QUERY, {**self._scope, "document": document_id}).fetchall()
+        return [prediction for row in rows for prediction in self._predictions(self.run, row)]
 
     def text(self, content_sha256: str) -> str | None:
         """The stored text of a content, or None when texts are not kept."""
@@ -131,27 +164,34 @@ class JobView:
         return zlib.decompress(row[0]).decode("utf-8") if row else None
 
     def _predictions(self, run: RunFacts, row: tuple[Any, ...]) -> Iterator[Prediction]:
-        document_id, source, gold, reply_form, content, unreadable_reason, question, status, *answer, error = row
+        document_id, source, golds, reply_form, content, unreadable_reason, question, status, *answer, error = row
         label, probability, probabilities, label_mass, expected, *tokens = answer
         document_tokens, truncated_tokens, prompt_tokens, cached_tokens = tokens
         several = label is not None and self._is_multi(question)
         common: dict[str, Any] = {
-            "document_id": document_id, "source": source, "gold": gold,
+            "document_id": document_id, "source": source,
             "content_sha256": content.hex() if content else None,
             "reply_form": ReplyForm(**json.loads(reply_form)) if reply_form else None,
             "model": run.model, "engine": run.engine, "precision": run.precision, "context": run.context_tokens or None,
         }  # fmt: skip
         if unreadable_reason is not None:
             for name in run.questions:
-                yield Prediction(**common, question=name, status="unreadable", error=unreadable_reason)
+                yield Prediction(
+                    **common, question=name, status="unreadable", error=unreadable_reason, gold=_gold(golds, name)
+                )
             return
+        shares: dict[str, float] = json.loads(probabilities) if probabilities is not None else {}
+        named = tuple(json.loads(label)) if several else label
+        calibration = self.calibrations.get(question)
         yield Prediction(
             **common,
             question=question,
             status=status,
-            label=tuple(json.loads(label)) if several else label,
+            label=named,
             probability=probability,
-            probabilities=json.loads(probabilities) if probabilities is not None else {},
+            probabilities=shares,
+            calibrated_probability=calibration.of_label(named, shares) if calibration and named is not None else None,
+            gold=_gold(golds, question),
             label_mass=label_mass,
             expected=expected,
             document_tokens=document_tokens,
@@ -171,3 +211,11 @@ class JobView:
 
     def _all(self, sql: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql, self._scope).fetchall()
+
+
+def _gold(stored: str | None, question: str) -> str | None:
+    """The gold label of a question; of older jobs nothing says which question it answers."""
+    if stored is None:
+        return None
+    golds: dict[str, str] = json.loads(stored)
+    return golds.get(question, golds.get(""))

@@ -10,9 +10,10 @@ from thresher.documents import is_frame, open_frame
 from thresher.errors import UsageError
 from thresher.pipeline.admission import LONG_POLICIES, LongPolicy
 from thresher.pipeline.dry_run import DryRun, dry_run
+from thresher.pipeline.gold_columns import as_given
 from thresher.pipeline.machine import MachineWishes
 from thresher.pipeline.machine_words import machine_in_words
-from thresher.pipeline.opening import References
+from thresher.pipeline.opening import References, launch_command
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.planning import plan_model
 from thresher.pipeline.progress import Progress, ProgressState
@@ -37,6 +38,7 @@ __all__ = [
     "classify_texts",
     "close_engine",
     "dry_run",
+    "launch_command",
     "machine_in_words",
     "plan_model",
     "run_classify",
@@ -54,7 +56,8 @@ def classify(
     job: str | os.PathLike[str] | None = None,
     text_column: str | None = None,
     id_column: str | None = None,
-    gold_column: str | None = None,
+    gold_column: str | Mapping[str, str] | None = None,
+    content_free: bool = False,
     attachments: bool = False,
     ocr: bool = False,
     context: int | None = None,
@@ -84,7 +87,9 @@ def classify(
         job: the job's folder; the default depends on inputs and task. Running again goes on where it stopped.
         text_column: the column of a table that holds the text.
         id_column: the column of a table that holds the documents' ids.
-        gold_column: the column of a table that holds the right labels; kept beside the predictions.
+        gold_column: the column of a table that holds the right labels, kept beside the predictions; of a task with
+            several questions a mapping of questions to columns.
+        content_free: also read three texts without content, whose probabilities contextual calibration needs.
         attachments: attachments of mails are documents of their own, too.
         ocr: read scanned PDFs and pictures by optical character recognition (needs ``thresher[ocr]``).
         context: the largest prompt in tokens; the default is the model's own, cut to what the memory allows.
@@ -112,7 +117,8 @@ def classify(
         job=None if job is None else Path(job),
         text_column=text_column,
         id_column=id_column,
-        gold_column=gold_column,
+        gold_columns=as_given(gold_column),
+        content_free=content_free,
         attachments=attachments,
         ocr=ocr,
         context_tokens=context,

@@ -89,10 +89,12 @@ class BatchInputs:
 def _check_fitting(files: Sequence[Path], options: ClassifyOptions, outputs: Sequence[Path]) -> None:
     """Refuse what makes no sense for batch files, rather than pass it over."""
     columns = {
-        "--text-column": options.text_column, "--id-column": options.id_column, "--gold-column": options.gold_column,
+        "--text-column": options.text_column, "--id-column": options.id_column, "--gold-column": options.gold_columns,
     }  # fmt: skip
     if column := next((flag for flag, value in columns.items() if value), None):
         raise UsageError(f"{files[0]} is a batch file, whose lines have no columns; leave out {column}")
+    if options.content_free:
+        raise UsageError(f"{files[0]} is a batch file, whose requests differ from each other; leave out --content-free")
     reading = {"--attachments": options.attachments, "--ocr": options.ocr}
     if flag := next((flag for flag, value in reading.items() if value), None):
         raise UsageError(f"{files[0]} is a batch file, whose lines are texts; leave out {flag}")

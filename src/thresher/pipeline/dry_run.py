@@ -80,7 +80,7 @@ def dry_run(
     with (
         tempfile.TemporaryDirectory(prefix="thresher-dry-run-") as folder,
         JobStore.open(Path(folder)) as store,
-        workbench(subject, model, options, None, progress) as bench,
+        workbench(subject, model, options, None, progress, store.folder) as bench,
         reader_pool(options) as pool,
     ):
         store.begin_run(bench.facts)

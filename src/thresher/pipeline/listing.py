@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from thresher.documents import Frame, Item, ReaderPool, discover, hash_text, with_attachments
@@ -29,12 +29,20 @@ class Inputs:
         places: files, folders, globs and tables, or one table in memory.
         options: of them the columns, ``attachments`` and ``limit``.
         exclude: files and folders that are never documents.
+        gold_columns: question -> the column of its gold labels.
     """
 
-    def __init__(self, places: Places, options: ClassifyOptions, exclude: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        places: Places,
+        options: ClassifyOptions,
+        exclude: Sequence[Path] = (),
+        gold_columns: Mapping[str, str] | None = None,
+    ) -> None:
         self._places = places if isinstance(places, Frame) else tuple(os.fspath(place) for place in places)
         self._options = options
         self._exclude = exclude
+        self._gold_columns = gold_columns or {}
         if not isinstance(places, Frame) and not places:
             raise InputError("no input was given; name files, folders, globs or tables")
 
@@ -64,7 +72,7 @@ class Inputs:
             self._places,
             text_column=options.text_column,
             id_column=options.id_column,
-            gold_column=options.gold_column,
+            gold_columns=self._gold_columns,
             exclude=self._exclude,
         )
 
@@ -104,7 +112,7 @@ def _listed(items: Iterable[Item]) -> Iterator[ListedDocument]:
             source=item.source,
             size_bytes=item.size_bytes,
             mtime_ns=item.mtime_ns,
-            gold=item.gold,
+            golds=item.golds,
             content_sha256=content_hash(item),
             reply_form=None if item.request is None else item.request.reply_form,
         )

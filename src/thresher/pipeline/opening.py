@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from thresher.engines import Engine, EngineOptions, ServedModelEngine, choose_engine, open_engine
+from thresher.engines import Engine, EngineOptions, ServedModelEngine, choose_engine, open_engine, server_command
 from thresher.errors import UsageError
 from thresher.jobs import RunFacts
 from thresher.models import ChatFormat, Model, ServedModel, open_model, resolve, served_addresses
@@ -50,8 +51,10 @@ def open_chosen(
     options: ClassifyOptions,
     latest_run: RunFacts | None = None,
     message: Callable[[str], None] = lambda _: None,
+    job_folder: Path | None = None,
 ) -> Opened:
-    """Choose the engine for ``model`` and open it; ``message`` is told what was chosen and why.
+    """Choose the engine for ``model`` and open it; ``message`` is told what was chosen and why, and, also from another
+    thread, how a server that is started does. Its log is kept in ``job_folder``.
 
     With no context asked for, a job goes on with the context of its latest run of the same model and engine: what
     memory allows may differ from day to day, and rows of one run should not.
@@ -68,7 +71,7 @@ def open_chosen(
     context = options.context_tokens
     if context is None and isinstance(model, Model):
         context = _context_of(latest_run, model.facts.fingerprint, name)
-    wanted = engine_options(options, context)
+    wanted = replace(engine_options(options, context), job_folder=job_folder, say=message)
     if isinstance(model, Model) and (fit := check_memory(name, model, wanted)) is not None:
         message(describe(fit))
     engine = open_engine(name, model, wanted)
@@ -76,12 +79,26 @@ def open_chosen(
         context = _context_of(latest_run, engine.info.model_fingerprint, name)
         if context is not None and context < engine.info.largest_request_tokens:
             engine.close()
-            engine = open_engine(name, model, engine_options(options, context))
+            engine = open_engine(name, model, replace(wanted, context_tokens=context))
     if isinstance(model, Model):
         return Opened(engine=engine, chat=model.chat, notices=model.notices)
     if not isinstance(engine, ServedModelEngine):
         raise TypeError(f"the engine {name} opened a served model and has no chat template")
     return Opened(engine=engine, chat=engine.chat, notices=())
+
+
+def launch_command(references: References, options: ClassifyOptions) -> str:
+    """The command line, quoted for a shell, that starts the server which ``options.engine`` names.
+
+    Raises:
+        UsageError: the engine is none that is started, or an option that it cannot serve.
+        EngineError, ModelError: it cannot be started with this model.
+    """
+    model = find_model(references, options)
+    name, _ = choose_engine(options.engine, model)
+    if isinstance(model, Model):
+        options, _ = with_profile(name, model, options)
+    return server_command(name, model, engine_options(options, options.context_tokens))
 
 
 def engine_options(options: ClassifyOptions, context_tokens: int | None) -> EngineOptions:

@@ -30,7 +30,8 @@ class ClassifyOptions:
     job: Path | None = None
     text_column: str | None = None
     id_column: str | None = None
-    gold_column: str | None = None
+    gold_columns: tuple[str, ...] = ()  # as --gold-column gives them: COLUMN or QUESTION=COLUMN
+    content_free: bool = False
     attachments: bool = False
     ocr: bool = False
     context_tokens: int | None = None

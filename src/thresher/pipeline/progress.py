@@ -35,7 +35,7 @@ class Progress(Protocol):
     """Watches a run; called from the thread that runs it."""
 
     def message(self, text: str) -> None:
-        """Something a person should know: what was chosen and why, what was started anew."""
+        """Something a person should know: what was chosen and why, what was started anew. Also from other threads."""
 
     def listed(self, documents: int) -> None:
         """So many documents were listed so far."""

@@ -10,9 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from thresher.documents import ReaderPool
-from thresher.errors import JobError
+from thresher.errors import JobError, UsageError
 from thresher.jobs import JobCounts, JobStore, JobView, PassFacts, RunFacts
 from thresher.pipeline.batch import BatchInputs
+from thresher.pipeline.content_free import read_content_free
 from thresher.pipeline.interrupts import stop_on_interrupt
 from thresher.pipeline.listing import Inputs, Places, list_documents
 from thresher.pipeline.machine_words import machine_in_words
@@ -28,7 +29,7 @@ from thresher.pipeline.stages import prepared_documents, reader_pool
 from thresher.pipeline.subject import open_subject
 from thresher.pipeline.summary import RunSummary
 from thresher.tasks import Task
-from thresher.types import Prediction
+from thresher.types import Failure, Prediction
 
 
 class Run:
@@ -64,7 +65,7 @@ def run_classify(
     subject, folder = open_subject(places, task, options, exclude)
     with JobStore.open(folder) as store:
         latest = store.latest_run()
-        with workbench(subject, model, options, latest, progress) as bench:
+        with workbench(subject, model, options, latest, progress, store.folder) as bench:
             return _Pass(store, bench, subject.inputs, options, latest, progress).run(command)
 
 
@@ -121,6 +122,7 @@ class _Pass:
             self._times.add("listing", documents=before.documents)
             check_room(self._store, len(self._bench.facts.questions), store_text=self._options.store_text)
             counts = self._score(before, pool)
+            self._read_content_free()
             interrupted = self._stop.is_set()
             after = self._counts()
             if after.left and not interrupted:
@@ -142,6 +144,15 @@ class _Pass:
             )  # fmt: skip
             scoring.run()
         return scoring.counts
+
+    def _read_content_free(self) -> None:
+        """For contextual calibration, once in a run; after the documents, so that a run without them is as before."""
+        if not self._options.content_free or self._stop.is_set() or self._store.has_content_free():
+            return
+        ask = self._bench.asking.of(None)
+        if isinstance(ask, Failure):
+            raise UsageError(f"--content-free needs a task that is the same for all documents: {ask.reason}")
+        self._store.store_content_free(read_content_free(self._bench.engine, ask))
 
     def _state(self, before: JobCounts, counts: ScoringCounts) -> ProgressState:
         resumed = before.documents - before.left

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from thresher.documents import parser_version
 from thresher.engines import Engine
@@ -36,10 +37,11 @@ def workbench(
     options: ClassifyOptions,
     latest_run: RunFacts | None,
     progress: Progress,
+    job_folder: Path,
 ) -> Iterator[Workbench]:
     """Find the model, open its engine, build what is asked; the engine is closed at the end of the block."""
     start = time.monotonic()
-    opened = open_chosen(find_model(model, options), options, latest_run, progress.message)
+    opened = open_chosen(find_model(model, options), options, latest_run, progress.message, job_folder)
     with opened.engine as engine:
         for message in (*opened.notices, *engine.info.notices):
             progress.message(message)

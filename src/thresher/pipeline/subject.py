@@ -11,6 +11,7 @@ from thresher.documents import Frame, batch_files
 from thresher.errors import UsageError
 from thresher.pipeline.asking import Asking, AskingOptions, Assignment, TaskAsking, task_assignment
 from thresher.pipeline.batch import BATCH_ASSIGNMENT, BatchAsking, BatchInputs
+from thresher.pipeline.gold_columns import resolve_gold_columns
 from thresher.pipeline.listing import Inputs, Places
 from thresher.pipeline.options import JOBS_FOLDER, ClassifyOptions, default_job_folder
 from thresher.tasks import Task
@@ -83,7 +84,9 @@ def open_subject(
         requests.check()
         return BatchSubject(requests), _folder(options, requests.names(), BATCH_ASSIGNMENT)
     folder = _folder(options, Inputs(places, options).names(), task_assignment(task))
-    inputs = Inputs(places, options, [folder, Path(JOBS_FOLDER), *exclude])  # other jobs are no documents either
+    gold_columns = resolve_gold_columns(options.gold_columns, [question.name for question in task.questions])
+    # other jobs are no documents either
+    inputs = Inputs(places, options, [folder, Path(JOBS_FOLDER), *exclude], gold_columns)
     inputs.check()
     return TaskSubject(inputs, task), folder
 

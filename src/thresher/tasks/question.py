@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from thresher.errors import TaskError
+from thresher.gold import LABEL_JOINER
 from thresher.suggestions import did_you_mean
 from thresher.tasks.labels import Label, LabelNode, as_labels, check_labels, label_tree
 
@@ -15,8 +16,6 @@ KINDS: tuple[str, ...] = get_args(Kind)
 YES, NO = "yes", "no"
 OTHER = "other"
 
-#: A label of a ``multi`` question cannot have it in its name: it joins labels in CSV.
-LABEL_JOINER = "|"
 _INSTRUCTIONS: Mapping[str, str] = {
     "choice": "Read the document and decide which of the labels fits it best.",
     "multi": "Read the document and decide for each of the labels whether it applies.",

@@ -14,10 +14,10 @@ from thresher.documents.sources.globs import Pattern
 from thresher.documents.sources.inputs import Input, resolve_inputs
 from thresher.documents.sources.rows import CsvRows, JsonlRows, TableFile
 from thresher.documents.sources.single import file_item
-from thresher.documents.sources.tables import Columns, RowSource, Table
+from thresher.documents.sources.tables import Columns, RowSource, Table, cell_text
 from thresher.errors import InputError
 
-__all__ = ["Frame", "discover", "is_frame", "open_frame"]
+__all__ = ["Frame", "cell_text", "discover", "is_frame", "open_frame", "open_table"]
 
 #: What reads a table, by its suffix: the keys are those of ``inputs.TABLE_SUFFIXES``.
 TABLES: Mapping[str, type[TableFile]] = {".csv": CsvRows, ".jsonl": JsonlRows, ".parquet": ParquetRows}
@@ -28,7 +28,7 @@ def discover(
     *,
     text_column: str | None = None,
     id_column: str | None = None,
-    gold_column: str | None = None,
+    gold_columns: Mapping[str, str] | None = None,
     exclude: Sequence[Path] = (),
 ) -> Iterator[Item]:
     """The documents of all inputs, lazily, in a stable order: inputs as given, names sorted within a folder.
@@ -50,7 +50,7 @@ def discover(
             :func:`~thresher.documents.sources.frames.open_frame`.
         text_column: of tables; default ``text``, else the only one of ``content``, ``body``, ``document`` there is.
         id_column: of tables; default ``document_id`` or ``id`` where there is one. A row without id gets ``file:row``.
-        gold_column: of tables; default none.
+        gold_columns: of tables: question -> the column of its gold labels.
         exclude: files and folders to pass over inside input folders, such as job folders and outputs.
 
     Raises:
@@ -58,7 +58,7 @@ def discover(
             given without a table. Raised by this call, not later (a table's rows that are wrong become items with a
             problem).
     """
-    columns = Columns(text=text_column, id=id_column, gold=gold_column)
+    columns = Columns(text=text_column, id=id_column, golds=gold_columns or {})
     if isinstance(inputs, Frame):
         return Table(inputs, name=inputs.source, columns=columns).items()
     resolved = resolve_inputs(inputs, exclude)
@@ -76,7 +76,7 @@ def discover(
 
 def _open(source: Input, columns: Columns, excluded: frozenset[Path]) -> Iterator[Item]:
     if source.kind == "table":
-        return Table(_table_file(source.path), name=source.name, columns=columns).items()
+        return Table(open_table(source.path), name=source.name, columns=columns).items()
     if source.kind == "file":
         return iter([file_item(source.path, source.name)])
     if source.kind == "folder":
@@ -99,8 +99,16 @@ def _matches(source: Input, columns: Columns, excluded: frozenset[Path]) -> Iter
 def _table_rows(item: Item, columns: Columns) -> Iterator[Item]:
     if item.path is None or item.problem is not None:
         return iter([item])
-    return Table(_table_file(item.path, item.source), name=item.document_id, columns=columns).items()
+    return Table(open_table(item.path, item.source), name=item.document_id, columns=columns).items()
 
 
-def _table_file(path: Path, source: str | None = None) -> RowSource:
-    return TABLES[path.suffix.lower()](path, source)
+def open_table(path: Path, source: str | None = None) -> RowSource:
+    """The rows of a ``.csv``, ``.jsonl`` or ``.parquet`` file.
+
+    Raises:
+        InputError: another suffix, the file cannot be opened, or pyarrow is missing.
+    """
+    reader = TABLES.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{path} is no table; its name must end in one of {', '.join(TABLES)}")
+    return reader(path, source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from thresher.documents.items import Item
@@ -24,12 +24,13 @@ class Columns:
 
     text: str | None = None
     id: str | None = None
-    gold: str | None = None
+    golds: Mapping[str, str] = field(default_factory=dict)  # question -> the column of its gold labels
 
     def given(self) -> str:
         """The columns asked for, in words; empty if there are none."""
-        asked = {"text column": self.text, "id column": self.id, "gold column": self.gold}
-        return ", ".join(f"{what} {name!r}" for what, name in asked.items() if name is not None)
+        asked = [("text column", self.text), ("id column", self.id)]
+        asked += [("gold column", name) for name in self.golds.values()]
+        return ", ".join(f"{what} {name!r}" for what, name in asked if name is not None)
 
 
 class RowSource(Protocol):
@@ -68,12 +69,14 @@ class Table:
         self._id_column = _require(rows.name, "id", columns.id, there) or next(
             (column for column in _ID_COLUMNS if column in there), None
         )
-        self._gold_column = _require(rows.name, "gold", columns.gold, there)
+        self._gold_columns = {
+            question: _require(rows.name, "gold", column, there) or column for question, column in columns.golds.items()
+        }
 
     def items(self) -> Iterator[Item]:
         """One item per row, lazily; a row without usable text is an item with a problem."""
-        wanted = [column for column in (self._text_column, self._id_column, self._gold_column) if column is not None]
-        rows = self._rows.rows(self._text_column, list(dict.fromkeys(wanted)))
+        wanted = (self._text_column, self._id_column, *self._gold_columns.values())
+        rows = self._rows.rows(self._text_column, list(dict.fromkeys(name for name in wanted if name is not None)))
         return (self._item(row) for row in rows)
 
     def _item(self, row: Row) -> Item:
@@ -81,13 +84,13 @@ class Table:
         text = normalise(raw) if isinstance(raw, str) and len(raw) <= MAX_ROW_CHARACTERS else None
         problem = row.problem or _text_problem(row, raw, text, self._text_column)
         text = text if problem is None else None
-        row_id = _word(row.fields.get(self._id_column)) if self._id_column else None
+        row_id = cell_text(row.fields.get(self._id_column)) if self._id_column else None
         return Item(
             document_id=row_id or f"{self._name}:{row.number}",
             source=f"{self._rows.source}#{row.number}",
             path=None,
             text=text,
-            gold=_word(row.fields.get(self._gold_column)) if self._gold_column else None,
+            golds={name: word for name, c in self._gold_columns.items() if (word := cell_text(row.fields.get(c)))},
             size_bytes=len(text.encode()) if text is not None else row.size_bytes,
             mtime_ns=self._rows.mtime_ns,
             problem=problem,
@@ -134,7 +137,7 @@ def _listed(there: Sequence[str]) -> str:
     return f"; it has {', '.join(repr(column) for column in there[:30])}{', ...' if len(there) > 30 else ''}"
 
 
-def _word(value: object) -> str | None:
+def cell_text(value: object) -> str | None:
     """A cell as an id or a gold label: strings and numbers as they are written, anything else as JSON."""
     if value is None or value == "":
         return None

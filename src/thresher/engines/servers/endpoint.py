@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thresher.engines.servers.adapter import Adapter, AdapterKind, Wishes
@@ -24,6 +24,7 @@ class Patience:
 
     deadline_s: float = 600.0  # for the answer to one request
     away_s: float = 60.0  # for a server that is gone to come back
+    given_up: Callable[[], bool] = lambda: False  # whether whoever keeps the server running has given it up
 
 
 class Endpoint:
@@ -62,6 +63,8 @@ class Endpoint:
         """Whether it has been in trouble for longer than it is waited for."""
         if self.trouble is None:
             return False
+        if self._patience.given_up():
+            return True
         patience_s = self._patience.away_s
         if isinstance(self.trouble, (LoadingError, BusyError)):
             patience_s *= _PATIENCE_WITH_SIGNS_OF_LIFE

@@ -47,6 +47,10 @@ class ServerEngine:
         """The served model's chat template."""
         return self._endpoints[0].adapter.chat
 
+    def is_away(self) -> bool:
+        """Whether no server can be sent a request now; may be asked from any thread."""
+        return not any(endpoint.up for endpoint in self._endpoints)
+
     def score(self, requests: Sequence[Request]) -> Iterator[Scores]:
         """See :class:`thresher.engines.base.Engine`. May be abandoned at any yield; one call at a time."""
         if self._closed:

@@ -49,8 +49,11 @@ def connect(
     *,
     patience: Patience | None = None,
     wishes: Wishes | None = None,
+    secret: str | None = None,
 ) -> ServerEngine:
     """The engine called ``name`` over the servers of ``model``; waits while they load.
+
+    ``secret`` is the key of servers that we started; others have theirs in the environment.
 
     Raises:
         UsageError: an option that servers do not have, another context than they have, or different models.
@@ -58,11 +61,12 @@ def connect(
         ModelError: the model's tokenizer or chat template cannot be used.
     """
     _check_options(options)
-    patience = patience or _patience(options)
+    patience = patience or patience_of(options)
     wishes = wishes or Wishes(tokenizer=model.tokenizer, context_tokens=options.context_tokens)
     loop = LoopThread("thresher-servers")
     try:
-        endpoints = loop.run(_connect_all(name, [Address(address) for address in model.addresses], wishes, patience))
+        addresses = [Address(address, secret=secret) for address in model.addresses]
+        endpoints = loop.run(_connect_all(name, addresses, wishes, patience))
         try:
             _check_same(endpoints)
             return ServerEngine(loop, endpoints, _context_tokens(endpoints, options))
@@ -77,7 +81,8 @@ def connect(
         raise
 
 
-def _patience(options: EngineOptions) -> Patience:
+def patience_of(options: EngineOptions) -> Patience:
+    """As long as the options say."""
     return Patience() if options.deadline_s is None else Patience(deadline_s=options.deadline_s)
 
 

@@ -17,10 +17,6 @@ COLUMNS: tuple[str, ...] = (
 )  # fmt: skip
 
 
-#: Between the labels of one row, where a format has no lists; no such label has it in its name.
-LABEL_JOINER = "|"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSource:
     """What is exported: rows, which may be more than memory holds, and what a format may need beside them."""

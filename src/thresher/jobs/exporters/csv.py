@@ -6,7 +6,8 @@ import csv
 import json
 from pathlib import Path
 
-from thresher.jobs.exporters.base import LABEL_JOINER, ExportSource, Written
+from thresher.gold import LABEL_JOINER
+from thresher.jobs.exporters.base import ExportSource, Written
 
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -25,12 +26,13 @@ class CsvExporter:
             writer = csv.writer(stream)
             writer.writerow(source.columns)
             for row in source.rows:
-                writer.writerow([_cell(getattr(row, column)) for column in source.columns])
+                writer.writerow([csv_cell(getattr(row, column)) for column in source.columns])
                 count += 1
         return Written(entries=count)
 
 
-def _cell(value: object) -> str | int | float:
+def csv_cell(value: object) -> str | int | float:
+    """A value as CSV has it."""
     if value is None:
         return ""
     if isinstance(value, (int, float)):

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from thresher.errors import UsageError
-from thresher.jobs.exporters.base import LABEL_JOINER, ExportSource, Written
+from thresher.gold import gold_labels
+from thresher.jobs.exporters.base import ExportSource, Written
 from thresher.jobs.exporters.label_studio_config import TEXT_TAG, Controls
 from thresher.types import Prediction
 
@@ -60,7 +61,7 @@ class _Tasks:
             "document_id": first.document_id,
             "source": first.source,
             "content_sha256": first.content_sha256,
-            "gold": first.gold,
+            "gold": first.gold if len(rows) == 1 else {row.question: row.gold for row in rows if row.gold is not None},
             "answers": {row.question: _answer(row) for row in rows},
         }
         return {"data": data, "predictions": self._predictions(rows), "annotations": self._annotations(rows)}
@@ -93,24 +94,18 @@ class _Tasks:
         ]
 
     def _annotations(self, rows: Sequence[Prediction]) -> list[dict[str, Any]]:
-        """The gold label where it is one of the labels; of several questions nothing says which one it answers."""
-        row = rows[0]
-        if row.gold is None or len(rows) > 1:
+        """The gold labels where they are labels of their questions."""
+        regions = [self._gold_region(row) for row in rows if row.gold is not None]
+        if not regions or any(region is None for region in regions):
             return []
-        named = _gold_labels(row.gold) if self.controls.is_multi(row.question) else [row.gold]
+        return [{"ground_truth": True, "result": [region for region in regions if region]}]
+
+    def _gold_region(self, row: Prediction) -> dict[str, Any] | None:
+        """The region that says the gold label; empty where no label applies, None where it is no label."""
+        named = gold_labels(row.gold or "", self.controls.kind(row.question))
         if not self.controls.has_labels(row.question, named):
-            return []
-        region = self.controls.region(row.question, tuple(named), None)
-        return [{"ground_truth": True, "result": [] if region is None else [region]}]
-
-
-def _gold_labels(gold: str) -> list[str]:
-    """Several labels as exports write them: a JSON list, as a table with lists has it, or joined by ``|``."""
-    try:
-        listed = json.loads(gold)
-    except ValueError:
-        listed = None
-    return list(map(str, listed)) if isinstance(listed, list) else gold.split(LABEL_JOINER)
+            return None
+        return self.controls.region(row.question, named, None) or {}
 
 
 def _answer(row: Prediction) -> dict[str, Any]:

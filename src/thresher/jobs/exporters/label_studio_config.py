@@ -42,9 +42,9 @@ class Controls:
         taken = {TEXT_TAG, *self._names.values()}
         return next(n for n in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if n not in taken)
 
-    def is_multi(self, question: str) -> bool:
-        """Whether several labels may be chosen."""
-        return self._kinds.get(question) == "multi"
+    def kind(self, question: str) -> str:
+        """The kind of the question."""
+        return self._kinds.get(question, "choice")
 
     def has_labels(self, question: str, labels: Sequence[str]) -> bool:
         """Whether all of ``labels`` are offered."""
@@ -55,7 +55,7 @@ class Controls:
         chosen = [label] if isinstance(label, str) else list(label or ())
         if not chosen:
             return None
-        kind, value = ("number", int(chosen[0])) if self._is_score(question) else ("choices", chosen)
+        kind, value = ("number", int(chosen[0])) if self.kind(question) == "score" else ("choices", chosen)
         region = {
             "id": self._names[question],
             "from_name": self._names[question],
@@ -65,9 +65,6 @@ class Controls:
         }
         return region if score is None else {**region, "score": score}
 
-    def _is_score(self, question: str) -> bool:
-        return self._kinds.get(question) == "score"
-
     def to_xml(self) -> str:
         """The configuration. Raises ``UsageError`` for a name that XML cannot hold."""
         view = ElementTree.Element("View")
@@ -75,10 +72,10 @@ class Controls:
         for question, name in self._names.items():
             labels = list(self._labels[question])
             _child(view, "Header", value=question)
-            if self._is_score(question):
+            if self.kind(question) == "score":
                 _child(view, "Number", name=name, toName=TEXT_TAG, min=labels[0], max=labels[-1], step="1")
                 continue
-            choice = "multiple" if self.is_multi(question) else "single"
+            choice = "multiple" if self.kind(question) == "multi" else "single"
             choices = _child(view, "Choices", name=name, toName=TEXT_TAG, choice=choice)
             for label in labels:
                 _child(choices, "Choice", value=label)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from thresher.errors import UsageError
-from thresher.jobs.exporters.base import LABEL_JOINER, ExportSource, Written
+from thresher.gold import LABEL_JOINER
+from thresher.jobs.exporters.base import ExportSource, Written
 
 _ROWS_PER_GROUP = 10_000
-_FLOATS = ("probability", "label_mass", "expected")
+_FLOATS = ("probability", "label_mass", "expected", "calibrated_probability")
 _INTEGERS = ("document_tokens", "truncated_tokens", "context")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
 from thresher.errors import UsageError
@@ -25,6 +25,7 @@ class Address:
     given: str
     url: str = ""  # without "/v1", a slash at the end, and the model's name
     model: str | None = None  # the model wanted, None for the only one
+    secret: str | None = field(default=None, repr=False)  # its key, where we made it; else the environment's
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.given.strip())
@@ -61,8 +62,8 @@ class Address:
             return host == "localhost"
 
     def key(self) -> str | None:
-        """The key that the environment has for it: its own, else the common one."""
-        return next((os.environ[name] for name in self.key_variables() if os.environ.get(name)), None)
+        """The one it was given, else that of the environment: its own, else the common one."""
+        return self.secret or next((os.environ[name] for name in self.key_variables() if os.environ.get(name)), None)
 
     def key_variables(self) -> tuple[str, ...]:
         """The variables that may hold the key, the nearest first."""

@@ -1,0 +1,163 @@
+"""Piles of the most certain documents: what is proven of each, and what it would take."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from thresher.evaluation.betting import capital, labels_needed
+
+_COVERAGES = tuple(step / 10 for step in range(1, 11))
+STARTS = (0.1, 0.5, 1.0)
+#: From so many labels on, what they say of a pile counts for plans, not what the model's probabilities say.
+_TELLING_LABELS = 20
+
+ProjectedFrom = Literal["labels", "probabilities", "none wrong"]
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A row as a guarantee sees it."""
+
+    document_id: str
+    sample_key: str  # its place in the random order, which was settled before any label was seen
+    probability: float | None  # the model's own, raw; None where the row has no label
+    right: bool | None = None  # None where nobody has labelled it; False where somebody tried and could not tell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """The pile of the most certain documents, down to a probability."""
+
+    coverage: float  # share of the documents with a label
+    threshold: float  # least probability in the pile
+    documents: int
+    mean_probability: float  # how many the model itself expects to be right
+    labelled: int  # of the pile, in the random order without a gap
+    wrong: int  # of those labelled
+    capital: float  # largest so far; the pile is good enough once it reaches Acceptance.mark
+    proven: bool
+    needed: int | None  # labels in all, projected (see Acceptance); None where they would not do
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Documents to label next, by position, and the pile that they would prove."""
+
+    places: tuple[int, ...] = ()
+    threshold: float | None = None
+    projected_from: ProjectedFrom | None = None
+
+
+class Piles:
+    """The nested piles and what is known of each."""
+
+    def __init__(self, rows: Sequence[Candidate], target: float, alpha: float, *, declared_random: bool) -> None:
+        self._rows = rows
+        self._target = target
+        self._declared = declared_random
+        self.alpha = alpha
+        answered = [place for place, row in enumerate(rows) if row.probability is not None]
+        #: Positions of rows with a label, in the random order.
+        self.places = sorted(answered, key=lambda place: rows[place].sample_key)
+        self._piles = [self._pile(threshold) for threshold in self._thresholds()]
+        self._assumed: list[ProjectedFrom] = []
+        self.levels = [self._level(pile) for pile in self._piles]
+        at_least = [level.coverage for level in self.levels]
+        self._starts = sorted({next(i for i, c in enumerate(at_least) if c >= start) for start in STARTS if at_least})
+
+    def _thresholds(self) -> list[float]:
+        """The least probability of each pile; equal probabilities stay together."""
+        scores = sorted((self._probability(place) for place in self.places), reverse=True)
+        return list(dict.fromkeys(scores[math.ceil(share * len(scores)) - 1] for share in _COVERAGES if scores))
+
+    def _probability(self, place: int) -> float:
+        return self._rows[place].probability or 0.0
+
+    def _pile(self, threshold: float) -> list[int]:
+        return [place for place in self.places if self._probability(place) >= threshold]
+
+    def _counting(self, pile: Sequence[int]) -> list[int]:
+        """The documents of a pile whose labels prove something: its random order without a gap."""
+        if self._declared:
+            return [place for place in pile if self._rows[place].right is not None]
+        return list(itertools.takewhile(lambda place: self._rows[place].right is not None, pile))
+
+    def counted(self) -> int:
+        """Labelled documents that count for some pile."""
+        return len({place for pile in self._piles for place in self._counting(pile)})
+
+    def _level(self, pile: Sequence[int]) -> Level:
+        right_t = np.array([self._rows[place].right for place in self._counting(pile)], dtype=bool)
+        capital_t = capital(right_t, len(pile), self._target)
+        # a sample of somebody else's drawing has no order that was settled before it grew: only its end counts
+        reached = 1.0 if not len(capital_t) else float(capital_t[-1] if self._declared else capital_t.max())
+        mean = float(np.mean([self._probability(place) for place in pile]))
+        return Level(
+            coverage=len(pile) / len(self.places),
+            threshold=min(map(self._probability, pile)),
+            documents=len(pile),
+            mean_probability=mean,
+            labelled=len(right_t),
+            wrong=int((~right_t).sum()),
+            capital=reached,
+            proven=False,
+            needed=self._needed(right_t, capital_t, mean, len(pile)),
+        )
+
+    def _needed(self, right_t: Array, capital_t: Array, mean_probability: float, documents: int) -> int | None:
+        """Labels in all, as far as labels or else probabilities tell; without labels, at least if none were wrong."""
+        looks = np.full(len(capital_t), not self._declared)  # of a declared sample only the end is looked at
+        looks[-1:] = True
+        reached = np.flatnonzero(looks & (capital_t >= 1.0 / self.alpha))
+        if len(reached) or len(right_t) == documents:
+            self._assumed.append("labels")
+            return int(reached[0]) + 1 if len(reached) else None
+        if len(right_t) >= _TELLING_LABELS:
+            self._assumed.append("labels")
+            accuracy = (right_t.sum() + 1.0) / (len(right_t) + 2.0)  # Laplace's rule
+            return labels_needed(right_t, accuracy, documents, self._target, self.alpha)
+        needed = labels_needed(right_t, mean_probability, documents, self._target, self.alpha)
+        self._assumed.append("probabilities" if needed is not None else "none wrong")
+        return needed or labels_needed(right_t, 1.0, documents, self._target, self.alpha)
+
+    def largest_proven(self) -> int | None:
+        """The largest pile that is proven; marks all that are."""
+        proven = set[int]()
+        for start in self._starts:
+            good = itertools.takewhile(
+                lambda number: self.levels[number].capital >= 1.0 / self.alpha, range(start, len(self.levels))
+            )
+            proven.update(good)
+        self.levels = [replace(level, proven=number in proven) for number, level in enumerate(self.levels)]
+        return max(proven, default=None)
+
+    def cheapest_plan(self, proven: int | None) -> Plan:
+        """The documents to label next so that labels and the documents left to check are fewest together."""
+        done = 0 if proven is None else self.levels[proven].documents
+        best, fewest = Plan(), len(self.places) - done  # to check all the rest
+        for start in self._starts:
+            for goal in range(start, len(self.levels)):
+                places = self._to_label(start, goal)
+                if places is None:
+                    break
+                work = len(places) + len(self.places) - self.levels[goal].documents
+                if goal > (-1 if proven is None else proven) and work < fewest:
+                    best, fewest = Plan(places, self.levels[goal].threshold, self._assumed[goal]), work
+        return best
+
+    def _to_label(self, start: int, goal: int) -> tuple[int, ...] | None:
+        """What lacks a label of what would prove the piles from ``start`` to ``goal``; None where it cannot be done."""
+        wanted: dict[int, None] = {}
+        for number in range(start, goal + 1):
+            needed = self.levels[number].needed
+            if needed is None:
+                return None
+            wanted |= dict.fromkeys(self._piles[number][:needed])
+        return tuple(place for place in wanted if self._rows[place].right is None)

@@ -1,0 +1,33 @@
+"""Gold labels as tables and exports write them -> labels. The one place that knows how."""
+
+from __future__ import annotations
+
+import json
+
+#: Between the labels of one cell, where a format has no lists; no label of kind ``multi`` has it in its name.
+LABEL_JOINER = "|"
+_BOOLEANS = {"true": "yes", "false": "no"}
+
+
+def gold_labels(written: str, kind: str) -> tuple[str, ...]:
+    """The labels that ``written`` means for a question of this kind: one, or for ``multi`` any number.
+
+    Several labels are a JSON list, as tables with lists have it, or joined by ``|``; ``[]`` says that none applies. For
+    ``yes_no`` JSON's ``true`` and ``false`` are yes and no; for ``score`` ``3.0`` is 3, which is what a column of
+    whole numbers becomes where some are missing.
+    """
+    if kind == "multi":
+        return tuple(dict.fromkeys(_several(written)))
+    if kind == "yes_no":
+        return (_BOOLEANS.get(written, written),)
+    if kind == "score":
+        return (written.removesuffix(".0"),)
+    return (written,)
+
+
+def _several(written: str) -> list[str]:
+    try:
+        listed = json.loads(written)
+    except ValueError:
+        listed = None
+    return list(map(str, listed)) if isinstance(listed, list) else written.split(LABEL_JOINER)

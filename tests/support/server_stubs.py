@@ -1,0 +1,80 @@
+"""Stand-ins for servers that cannot run here: they print the options of a named version, and refuse others.
+
+Asked to serve, they say their arguments and the names of what was set in their environment, and answer ``/health``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.help_texts import HELP
+from tests.support.programs import write_program
+
+_STUB = """
+import http.server, json, os, sys
+HELP, VERSION, HELP_ARGUMENTS, VERSION_ARGUMENTS = {help!r}, {version!r}, {help_arguments!r}, {version_arguments!r}
+arguments = sys.argv[1:]
+if arguments == VERSION_ARGUMENTS:
+    print(VERSION)
+elif arguments == HELP_ARGUMENTS:
+    print(HELP)
+elif arguments == ["--list-devices"]:
+    print("Available devices:\\n  (none)")
+elif "--port" not in arguments:
+    sys.exit("error: unrecognized arguments: " + " ".join(arguments))
+else:
+    print("arguments", json.dumps(arguments), flush=True)
+    print("variables", json.dumps(sorted(os.environ)), flush=True)
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+        def log_message(self, *_):
+            pass
+    port = int(arguments[arguments.index("--port") + 1])
+    http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+#: Program and version -> what it prints as its version, and what it is asked with.
+_VERSIONS = {
+    ("llama-server", "b11434"): ("version: 11434 (unknown)\nbuilt with GNU 12.2.0", ["--help"], ["--version"]),
+    ("llama-server", "2025-02"): ("version: 4700 (abcdef1)\nbuilt with cc", ["--help"], ["--version"]),
+    ("vllm", "0.30.0"): ("0.30.0", ["serve", "--help=all"], ["--version"]),
+    ("vllm", "0.8.5"): ("0.8.5", ["serve", "--help"], ["--version"]),
+    ("sglang", "0.5.23"): ("sglang version: 0.5.23\ngit revision: abcdef1", ["serve", "--help"], ["version"]),
+}
+
+
+def write_stub(folder: Path, name: str, version: str) -> Path:
+    """An executable called ``name`` in ``folder``, as it was in ``version``."""
+    told, help_arguments, version_arguments = _VERSIONS[name, version]
+    source = _STUB.format(
+        help=HELP[name, version], version=told, help_arguments=help_arguments, version_arguments=version_arguments
+    )
+    return write_program(folder / name, source)
+
+
+#: Speaks like docker: has one image, and runs what it is given from a folder of programs. ``DOCKER_LOG`` is a file to
+#: which it writes its commands.
+_DOCKER = """
+import json, os, subprocess, sys
+arguments = sys.argv[1:]
+with open(os.environ["DOCKER_LOG"], "a") as log:
+    log.write(json.dumps(arguments) + "\\n")
+if arguments[0] == "version" and os.environ.get("DOCKER_DAEMON") == "down":
+    sys.exit("Cannot connect to the Docker daemon. Is the docker daemon running?")
+if arguments[:2] == ["image", "inspect"] and os.environ.get("DOCKER_IMAGE") == "missing":
+    sys.exit("No such image")
+if arguments[0] == "run":
+    entry_point = arguments.index("--entrypoint")
+    program, rest = arguments[entry_point + 1], arguments[entry_point + 3 :]
+    if "--publish" in arguments:
+        host, port, inner = arguments[arguments.index("--publish") + 1].split(":")
+        rest[rest.index("--port") + 1] = port  # the network inside is not that outside
+    path = os.path.join({programs!r}, os.path.basename(program))
+    os.execv(path, [path, *rest])
+"""
+
+
+def write_docker(folder: Path, programs: Path) -> Path:
+    """An executable ``docker`` whose containers hold the executables of ``programs``."""
+    return write_program(folder / "docker", _DOCKER.format(programs=str(programs)))
