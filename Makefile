@@ -51,11 +51,16 @@ bench: install
 	$(BIN)/python -m benchmarks.llamacpp_waiting
 	$(BIN)/python -m benchmarks.llamacpp_server
 	$(BIN)/python -m benchmarks.llamacpp_server --case seed --documents 16 --rounds 3
+	$(BIN)/python -m benchmarks.server_adapter
+	$(BIN)/python -m benchmarks.server_adapter --case seed --documents 8 --rounds 2
+	$(BIN)/python -m benchmarks.server_parity
+	$(BIN)/python -m benchmarks.server_leaks
 	$(BIN)/python -m benchmarks.job_shape --documents 40
 	$(BIN)/python -m benchmarks.native_engine
 	$(BIN)/python -m benchmarks.acceptance
 	$(BIN)/python -m benchmarks.evaluate_labelled
 	$(BIN)/python -m benchmarks.review_page
+	$(BIN)/python -m benchmarks.plan_memory
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

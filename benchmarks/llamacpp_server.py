@@ -78,7 +78,7 @@ CONCURRENCY = 8
 #: As the user has it: loading the library in this process adds to ``os.environ``.
 _ENVIRONMENT = dict(os.environ)
 #: Of a slot, beside the document: prefix, suffix, answer, and documents that come out a little longer.
-_OVERHEAD_TOKENS = 1000
+OVERHEAD_TOKENS = 1000
 #: Name -> slots of the server.
 SERVERS = {"server, 8 slots": 8, "server, 1 slot": 1}
 
@@ -105,7 +105,7 @@ def main() -> None:
         head = make_head()
         systems: dict[str, Callable[[Sequence[str]], Round]] = {}
         servers = [
-            ServedModel(model, slots, max(lengths) + _OVERHEAD_TOKENS, arguments.threads) for slots in SERVERS.values()
+            ServedModel(model, slots, max(lengths) + OVERHEAD_TOKENS, arguments.threads) for slots in SERVERS.values()
         ]
         options = EngineOptions(threads=arguments.threads, device="cpu")
         with open_engine("llamacpp", model, options) as engine:

@@ -10,12 +10,9 @@ ceilings are measured, then the reading, undisturbed, then one pass under the pr
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import platform
 import sys
-import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +21,10 @@ import torch
 from benchmarks.native import ceilings, checks
 from benchmarks.native.profile import profile_pass
 from benchmarks.native.random_model import RandomSource, open_random
+from benchmarks.native.running import forget, read, versions
 from benchmarks.native.shapes import SHAPES
 from benchmarks.native.workload import make_requests, read_lengths, spread
-from thresher.engines.native.engine import NativeEngine
-from thresher.types import Request
 
-_PACKAGES = ("thresher", "torch", "triton", "fla-core", "flash-attn-3", "fa3-fwd", "numpy")
 _WARM_UP_DOCUMENTS = 12
 _PROFILED_DOCUMENTS = 16
 
@@ -60,19 +55,19 @@ def measure(arguments: argparse.Namespace, precision: str, device: torch.device)
     settings = {name: getattr(arguments, name) for name in ("pack_tokens", "step_tokens") if getattr(arguments, name)}
     rows = arguments.step_tokens or (16_384 if device.type == "cuda" else 256)
     ceiling = ceilings.measure(config, precision, device, rows, sum(chosen) / len(chosen))
-    _forget(device)
+    forget(device)
     with open_random(arguments.model, RandomSource(config, device), precision, device, settings) as engine:
         warm_up = spread(lengths, min(_WARM_UP_DOCUMENTS, len(chosen)))
-        _read(engine, make_requests(prefix_tokens, warm_up, config.vocabulary_size, seed=1))
+        read(engine, make_requests(prefix_tokens, warm_up, config.vocabulary_size, seed=1))
         runs = [
-            _read(engine, make_requests(prefix_tokens, chosen, config.vocabulary_size, seed=2 + index))
+            read(engine, make_requests(prefix_tokens, chosen, config.vocabulary_size, seed=2 + index))
             for index in range(arguments.repeats)
         ]
         peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
         profiled = make_requests(prefix_tokens, spread(lengths, _PROFILED_DOCUMENTS), config.vocabulary_size)
-        breakdown = profile_pass(lambda: _read(engine, profiled)) if device.type == "cuda" else None
+        breakdown = profile_pass(lambda: read(engine, profiled)) if device.type == "cuda" else None
         device_name = engine.info.device
-    _forget(device)
+    forget(device)
     best = max(runs, key=lambda run: float(run["tokens_per_second"]))
     return {
         **best,
@@ -86,10 +81,10 @@ def measure(arguments: argparse.Namespace, precision: str, device: torch.device)
             "cpu_threads": torch.get_num_threads(),
             "system": f"{platform.system()} {platform.machine()}",
         },
-        "versions": {"python": platform.python_version(), "cuda": torch.version.cuda}
-        | {name: _version(name) for name in _PACKAGES},
+        "versions": versions(),
         "ceilings": ceiling.to_json(),
         "share_of_ceiling": best["tokens_per_second"] / ceiling.tokens_per_second,
+        "share_of_sustained_ceiling": best["tokens_per_second"] / ceiling.sustained_tokens_per_second,
         "peak_device_bytes": peak,
         "profile": breakdown,
     }
@@ -105,6 +100,9 @@ def table(result: dict[str, Any]) -> str:
         f"  ceiling {ceiling['tokens_per_second']:,.0f} tokens/s, reached {result['share_of_ceiling']:.1%}: multiplies "
         f"at {ceiling['matmul_flops_per_second'] / 1e12:,.3g} TFLOP/s, "
         f"copies at {ceiling['copy_bytes_per_second'] / 1e12:.3g} TB/s",
+        f"  sustained ceiling {ceiling['sustained_tokens_per_second']:,.0f} tokens/s, reached "
+        f"{result['share_of_sustained_ceiling']:.1%}: multiplies at "
+        f"{ceiling['sustained_matmul_flops_per_second'] / 1e12:,.3g} TFLOP/s",
     ]
     if result["peak_device_bytes"] is not None:
         lines.append(f"  peak {result['peak_device_bytes'] / 2**30:.1f} GiB")
@@ -115,42 +113,9 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _read(engine: NativeEngine, requests: list[Request]) -> dict[str, Any]:
-    start = time.perf_counter()
-    found = list(engine.score(requests))
-    seconds = time.perf_counter() - start
-    failed = [scores.failure for scores in found if scores.failure]
-    if failed:
-        raise SystemExit(f"a request failed: {failed[0].reason}")
-    computed = sum(scores.computed_tokens for scores in found)
-    cached = sum(scores.cached_tokens for scores in found)
-    return {
-        "tokens_per_second": computed / seconds,
-        "prompt_tokens_per_second": (computed + cached) / seconds,
-        "documents_per_second": len(found) / seconds,
-        "seconds": seconds,
-        "computed_tokens": computed,
-        "cached_tokens": cached,
-    }
-
-
-def _forget(device: torch.device) -> None:
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-
-
 def _print_errors(errors: dict[str, float]) -> None:
     for name, error in errors.items():
         sys.stderr.write(f"  relative error {error:.2e}  {name}\n")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _parse() -> argparse.Namespace:

@@ -1,10 +1,10 @@
 """How much memory engines take in this process, beside what the plan says: random-weight models of half a gigabyte.
 
-    python -m benchmarks.plan_memory --folder /tmp/models
+    python -m benchmarks.plan_memory
 
 Every case runs in a process of its own. It loads the engine's library, and that is its empty size; then it opens the
-model, reads documents that fill the context, and ends. What counts is the peak of resident memory above the empty size,
-against the bytes of the plan for the same engine, precision, context and documents.
+model, reads documents, and ends. What counts is the peak of resident memory above the empty size, against the bytes of
+the plan for the same engine, precision and context. llama.cpp takes its context whole as soon as a request needs it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import save
-from benchmarks.random_models import SIZES, write_random_model
+from benchmarks.random_models import write_random_model
 from tests.support.prompts import make_prompt
 from thresher.engines import EngineOptions, open_engine
 from thresher.engines.registry import probe
@@ -34,36 +35,47 @@ _TOLERANCE = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One engine on one model; ``documents`` of equal length fill ``context_tokens``, or a pack of as many tokens."""
+    """One engine on one model, and what it reads: prefix and answer counted in ``request_tokens``."""
 
     engine: str
     model: str
     precision: str
     context_tokens: int
-    documents: int = 1
+    request_tokens: int
+    requests: int = 1
+
+    @property
+    def pack_tokens(self) -> int:
+        """Native: all of it in one pass."""
+        return self.request_tokens * self.requests
 
 
 CASES = (
-    Case(engine="llamacpp", model="hybrid-0.5b", precision="Q8_0", context_tokens=4096),
-    Case(engine="llamacpp", model="hybrid-0.5b", precision="Q8_0", context_tokens=16_384),
-    Case(engine="llamacpp", model="dense-0.6b", precision="Q8_0", context_tokens=8192),
-    Case(engine="native", model="hybrid-0.5b", precision="bf16", context_tokens=8192),
-    Case(engine="native", model="dense-0.6b", precision="fp32", context_tokens=4096),
-    Case(engine="native", model="hybrid-0.5b", precision="fp32", context_tokens=4096, documents=16),
+    Case(engine="llamacpp", model="hybrid-0.5b", precision="Q8_0", context_tokens=4096, request_tokens=600),
+    Case(engine="llamacpp", model="dense-0.6b", precision="Q8_0", context_tokens=4096, request_tokens=600),
+    Case(engine="llamacpp", model="dense-0.6b", precision="Q8_0", context_tokens=2048, request_tokens=600),
+    Case(engine="native", model="hybrid-0.5b", precision="fp32", context_tokens=1024, request_tokens=1024),
+    Case(engine="native", model="dense-0.6b", precision="fp32", context_tokens=1024, request_tokens=1024),
+    Case(engine="native", model="hybrid-0.5b", precision="bf16", context_tokens=1024, request_tokens=256, requests=4),
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, required=True, help="where the random models are written")
+    parser.add_argument("--folder", type=Path, help="where the random models are written, and kept")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--dry", action="store_true", help="only say what the plan predicts")
     arguments = parser.parse_args()
     if arguments.one is not None:
         print(json.dumps(run_one(CASES[arguments.one], arguments.folder, arguments.threads)))
         return
-    for name in {case.model for case in CASES}:
+    with tempfile.TemporaryDirectory() as temporary:
+        arguments.folder = arguments.folder or Path(temporary)
+        measure_all(arguments)
+
+
+def measure_all(arguments: argparse.Namespace) -> None:
+    for name in sorted({case.model for case in CASES}):
         if not (arguments.folder / f"{name}.gguf").exists():
             write_random_model(name, arguments.folder)
     found = [{**asdict(case), **in_a_process(number, arguments)} for number, case in enumerate(CASES)]
@@ -77,7 +89,6 @@ def main() -> None:
 def in_a_process(number: int, arguments: argparse.Namespace) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.plan_memory", "--one", str(number)]
     command += ["--folder", str(arguments.folder), "--threads", str(arguments.threads)]
-    command += ["--dry"] if arguments.dry else []
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(result.stdout)
     print(CASES[number], json.dumps(found), file=sys.stderr, flush=True)
@@ -89,8 +100,8 @@ def run_one(case: Case, folder: Path, threads: int) -> dict[str, Any]:
     setting = Setting(
         engine=case.engine,
         precision=case.precision,
-        context_tokens=case.context_tokens // case.documents if case.engine == "native" else case.context_tokens,
-        pack_tokens=case.context_tokens,
+        context_tokens=case.request_tokens if case.engine == "native" else case.context_tokens,
+        pack_tokens=case.pack_tokens,
     )
     fit = plan_one(outline(reference), probe_hardware(), setting)
     if not probe(case.engine).available:
@@ -101,14 +112,14 @@ def run_one(case: Case, folder: Path, threads: int) -> dict[str, Any]:
         context_tokens=case.context_tokens,
         threads=threads,
         device="cpu",
-        settings={"pack_tokens": case.context_tokens} if case.engine == "native" else {},
+        settings={"pack_tokens": case.pack_tokens} if case.engine == "native" else {},
     )
     with open_engine(case.engine, open_model(resolve(reference)), options) as engine:
         prompt = make_prompt(engine.tokenizer, _LABELS)
-        length = case.context_tokens // case.documents - prompt.overhead_tokens()
-        tokens = engine.tokenizer.encode("a list of words, and another one. " * length)[:length]
+        length = case.request_tokens - prompt.overhead_tokens()
+        tokens = engine.tokenizer.encode("a list of words, and another one. " * (length // 4))[:length]
         requests = [
-            Request(request_id=number, prompt=prompt, document_tokens=tokens) for number in range(case.documents)
+            Request(request_id=number, prompt=prompt, document_tokens=tokens) for number in range(case.requests)
         ]
         for scores in engine.score(requests):
             if scores.failure is not None:
@@ -132,6 +143,4 @@ def _status_bytes(field: str) -> int:
 
 
 if __name__ == "__main__":
-    for unknown in {case.model for case in CASES} - set(SIZES):
-        raise SystemExit(f"there is no random model {unknown}")
     main()

@@ -18,6 +18,7 @@ from thresher.models import Model, open_model, resolve
 
 #: Gated DeltaNet's convolution, as in Qwen3.5.
 _KERNEL = 4
+_MOSTLY_Q8_0 = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,9 @@ def write_random_model(name: str, folder: Path) -> Path:
     size = SIZES[name]
     reader = gguf.GGUFReader(resolve_demo())
     target = folder / f"{name}.gguf"
-    writer = writer_like(reader, target, architecture=size.architecture, drop=("qwen35.", "general.name"))
+    writer = writer_like(
+        reader, target, architecture=size.architecture, drop=("qwen35.", "general.name"), file_type=_MOSTLY_Q8_0
+    )
     writer.add_name(f"random {name}")
     _add_figures(writer, size)
     random = np.random.default_rng(5)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.llamacpp_server import (
     CONCURRENCY,
+    OVERHEAD_TOKENS,
     Client,
     InProcess,
     Round,
@@ -33,16 +34,13 @@ from benchmarks.random_models import open_named
 from thresher.engines import open_engine
 from thresher.models import ServedModel as Served
 
-#: Of a slot, beside the document: prefix, suffix, answer, and documents that come out a little longer.
-_OVERHEAD_TOKENS = 1000
-
 
 def main() -> None:
     arguments: argparse.Namespace = parse_arguments()
     with tempfile.TemporaryDirectory() as folder:
         model = open_named(arguments.model, Path(folder))
         lengths, head = document_lengths(arguments), make_head()
-        tokens_per_slot = max(lengths) + _OVERHEAD_TOKENS
+        tokens_per_slot = max(lengths) + OVERHEAD_TOKENS
         server = ServedModel(model, CONCURRENCY, tokens_per_slot, arguments.threads, saves=Path(folder))
         with open_engine("llama-server", Served(addresses=(server.url,))) as engine:
             systems: dict[str, Callable[[Sequence[str]], Round]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -15,6 +15,8 @@ from thresher.engines.native.kernels.attention import KeysValues, Piece, choose_
 from thresher.engines.native.kernels.choice import runs_triton
 from thresher.engines.native.kernels.delta_rule import DeltaRuleInputs, choose_delta_rule
 from thresher.engines.native.kernels.rows import Rows
+from thresher.engines.native.linear import make_linear
+from thresher.engines.native.linear.storage import StoredLinear
 
 #: Largest relative errors (norm of the difference over norm of the reference).
 LIMITS = {"kernel bf16": 0.01, "kernel fp8": 0.04, "logits fp32": 1e-4, "logits, times": 1.3}
@@ -33,7 +35,8 @@ def check_kernels(device: torch.device) -> dict[str, float]:
             for kind in ("triton", "reference")
         )
         errors |= _compare(name, fast, plain, arguments)
-    return errors | _check_conv(device) | _check_delta_rule(device) | _check_attention(device)
+    parts = (_check_conv, _check_gates, _check_delta_rule, _check_attention, _check_products)
+    return errors | {name: error for check in parts for name, error in check(device).items()}
 
 
 def check_model(device: torch.device, precision: str) -> dict[str, float]:
@@ -50,23 +53,26 @@ def check_model(device: torch.device, precision: str) -> dict[str, float]:
     )
     settings = {"pack_tokens": 1024, "step_tokens": 512}
 
-    def logits(where: torch.device, how: str) -> torch.Tensor:
+    def logits(where: torch.device, how: str, at_once: int = len(requests)) -> torch.Tensor:
         with open_random("check", source, how, where, settings) as engine:
-            found = {scores.request_id: scores for scores in engine.score(requests)}
+            parts = [requests[start : start + at_once] for start in range(0, len(requests), at_once)]
+            found = {scores.request_id: scores for part in parts for scores in engine.score(part)}
         failed = [scores.failure for scores in found.values() if scores.failure]
         if failed:
             raise SystemExit(f"the check failed: {failed[0]}")
         answers = torch.tensor([found[request.request_id].answers[0].probabilities for request in requests]).log()
         return answers - answers.mean(dim=1, keepdim=True)
 
-    fast = logits(device, precision)
+    fast, alone = logits(device, precision), logits(device, precision, at_once=1)
     plain = logits(torch.device("cpu"), precision)
     exact = logits(torch.device("cpu"), "fp32")
     rounding = relative_error(plain, exact)
     return {
         f"logits {precision}": relative_error(fast, exact),
+        f"logits {precision}, each document alone": relative_error(alone, exact),
         f"logits {precision}, plain": rounding,
         "logits, times the plain": relative_error(fast, exact) / max(rounding, 1e-5),
+        "logits, times the plain, each document alone": relative_error(alone, exact) / max(rounding, 1e-5),
     }
 
 
@@ -176,6 +182,29 @@ def _check_rotate(device: torch.device) -> dict[str, float]:
     return {"kernel bf16 norm_rotate": relative_error(found, expected)}
 
 
+def _check_gates(device: torch.device) -> dict[str, float]:
+    from thresher.engines.native.kernels.delta_gates import reference, triton
+
+    ab = _numbers(1003, 96, device=device).to(torch.bfloat16)
+    vectors = _numbers(48, device=device), _numbers(48, device=device)
+    pairs = zip(("decays", "rates"), triton.delta_gates(ab, *vectors), reference.delta_gates(ab, *vectors), strict=True)
+    return {f"kernel bf16 delta gates, {part}": relative_error(found, expected) for part, found, expected in pairs}
+
+
+def _check_products(device: torch.device) -> dict[str, float]:
+    """Of layers large enough for the choice among algorithms, on the numbers as they are rounded."""
+    errors = {}
+    x = _numbers(5003, 4096, device=device).to(torch.bfloat16)
+    for precision in ("bf16", "fp8"):
+        linear = make_linear(0.02 * _numbers(4096, 4096, device=device), precision, device)
+        _poison({"like": _numbers(5003, 4096, device=device)})
+        found = linear.product(x)
+        rows = found.values.float() if found.factors is None else found.values.float() * found.factors
+        expected = cast(StoredLinear, linear).reference(linear.quantize_activation(x))
+        errors[f"kernel bf16 product in {precision}"] = relative_error(rows, expected)
+    return errors
+
+
 def _check_delta_rule(device: torch.device) -> dict[str, float]:
     from thresher.engines.native.kernels.delta_rule import chunked
 
@@ -190,7 +219,7 @@ def _check_delta_rule(device: torch.device) -> dict[str, float]:
         lengths=_LENGTHS,
         states=_numbers(sequences, 48, 128, 128, device=device),
     )
-    found, expected = choose_delta_rule(device)(inputs), chunked.run(inputs)
+    found, expected = choose_delta_rule(device, 128, 128)(inputs), chunked.run(inputs)
     return {
         f"kernel bf16 delta rule {part}": relative_error(*pair)
         for part, pair in zip(("outputs", "states"), zip(found, expected, strict=True), strict=True)

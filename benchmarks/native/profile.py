@@ -12,10 +12,13 @@ from torch.profiler import ProfilerActivity, profile
 
 #: Component -> names of its kernels; the first that matches counts.
 _COMPONENTS: tuple[tuple[str, str], ...] = (
+    ("DeltaNet rule", r"chunk_|gated_delta|solve_tril|recompute_w_u|cumsum|kkt|delta_?rule|flat::"),
     ("attention", r"flash|fmha|attention|_merge"),
-    ("DeltaNet rule", r"chunk_|gated_delta|solve_tril|recompute_w_u|cumsum|kkt|delta_rule"),
-    ("convolution", r"^_conv\b|causal_conv"),
-    ("norms, gates and rounding", r"^_(add_norm|swiglu|gated_norm|sigmoid_gate|norm_rotate|quantize)"),
+    ("convolution", r"^_conv\b|^_copy_tail|causal_conv"),
+    ("norms, gates and rounding", r"^_(add_norm|swiglu|gated_norm|sigmoid_gate|norm_rotate|quantize|delta_gates)"),
+    ("experts' multiplies", r"^_multiply"),
+    ("4 bits to 8 or 16", r"^_expand"),
+    ("routing", r"topk|sort|softmax|scan|gather|scatter|index|^_combine"),
     ("matrix multiplies", r"gemm|nvjet|cutlass|xmma|sm90_|splitKreduce|cublas"),
     ("copies", r"memcpy|memset|copy"),
 )

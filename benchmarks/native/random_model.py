@@ -71,12 +71,20 @@ class RandomSource:
 
 
 def open_random(
-    name: str, source: Any, precision: str, device: torch.device, settings: dict[str, int] | None = None
+    name: str,
+    source: Any,
+    precision: str,
+    device: torch.device | Sequence[torch.device],
+    settings: dict[str, int] | None = None,
+    weights_memory_bytes: int | None = None,
 ) -> NativeEngine:
     """The engine as ``thresher classify`` would assemble it for this machine, over ``source``."""
     choice = PrecisionChoice(precision, "as asked")
-    options = EngineOptions(precision=precision, settings=settings or {})
-    return assemble(_facts(name, source.config), cast(Any, None), source, choice, [device], options)
+    options = EngineOptions(
+        precision=precision, settings=settings or {}, weights_memory_bytes=weights_memory_bytes, context_tokens=None
+    )
+    devices = [device] if isinstance(device, torch.device) else device
+    return assemble(_facts(name, source.config), cast(Any, None), source, choice, devices, options)
 
 
 def _facts(name: str, config: NativeConfig) -> ModelFacts:

@@ -44,7 +44,10 @@ def _moe(experts: int, picked: int, size: int) -> MoeConfig:
 
 SHAPES: dict[str, NativeConfig] = {
     "tiny": _qwen3_5(256, 4, (2, 1), 4, intermediate=512, vocabulary=512, key_heads=2),
+    "tiny-moe": _qwen3_5(128, 4, (2, 1), 4, vocabulary=512, key_heads=2, moe=_moe(8, 3, 64)),
     "check": _qwen3_5(1024, 8, (6, 2), 12, intermediate=2048, vocabulary=2048, key_heads=4),
+    "check-moe": _qwen3_5(1024, 4, (6, 2), 12, vocabulary=2048, key_heads=4, moe=_moe(64, 6, 256)),
+    "397B-A17B, 4 layers": _qwen3_5(4096, 4, (32, 2), 64, moe=_moe(512, 10, 1024)),
     "27B": _qwen3_5(5120, 64, (24, 4), 48, intermediate=17_408),
     "35B-A3B": _qwen3_5(2048, 40, (16, 2), 32, moe=_moe(256, 8, 512)),
     "397B-A17B": _qwen3_5(4096, 60, (32, 2), 64, moe=_moe(512, 10, 1024)),

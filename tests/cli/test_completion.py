@@ -56,7 +56,8 @@ def test_the_script_to_install_is_valid(shell: str, tmp_path: object, monkeypatc
 def test_asking_imports_no_engine(tmp_path: object) -> None:
     program = (
         "import sys; from thresher.cli.classify import _complete_engine; print(_complete_engine('ll'));"
-        "print([name for name in sys.modules if name in ('xllamacpp', 'torch', 'thresher.engines.llamacpp.library')])"
+        "heavy = ('xllamacpp', 'torch', 'httpx2', 'thresher.engines.llamacpp.library');"
+        "print([name for name in sys.modules if name in heavy])"
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert shown.splitlines() == ["['llamacpp']", "[]"]
+    assert shown.splitlines() == ["['llamacpp', 'llama-server']", "[]"]

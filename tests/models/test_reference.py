@@ -88,6 +88,6 @@ def test_a_misspelt_demo_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:8080", "HTTPS://example.org/v1"])
-def test_addresses_of_servers_are_not_for_this_version(address: str) -> None:
-    with pytest.raises(ModelError, match="not supported by the engines of this version"):
+def test_addresses_of_servers_have_no_files(address: str) -> None:
+    with pytest.raises(ModelError, match="where a model's files are wanted"):
         resolve(address)

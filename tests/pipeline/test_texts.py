@@ -8,7 +8,7 @@ import pytest
 
 import thresher
 from tests.conftest import MODEL
-from thresher.errors import EngineUnavailableError
+from thresher.errors import EngineCapacityError, EngineUnavailableError
 from thresher.tasks import Question
 
 
@@ -76,3 +76,11 @@ def test_a_forked_process_is_told_instead_of_hanging() -> None:
 
 def _label_in_a_fork(task: thresher.Task) -> None:
     thresher.classify_texts(["text"], task, model=MODEL, engine="fake")
+
+
+def test_memory_for_weights_reaches_the_engine() -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(EngineCapacityError, match="the least is two of the largest layers"):
+        thresher.classify_texts(
+            ["text"], thresher.Task(["a", "b"]), model="demo", engine="native", weights_memory_bytes=9
+        )

@@ -16,7 +16,7 @@ from thresher.engines.llamacpp.context import F16, F32, Shape
 from thresher.engines.llamacpp.memory import model_memory
 from thresher.engines.native import placement, sizing
 from thresher.engines.native.config import DeltaConfig, Family, MoeConfig, NativeConfig
-from thresher.engines.native.layer_format import LayerFormat
+from thresher.engines.native.layer_format import LayerFormat, expanded_bytes
 from thresher.engines.native.linear import PRECISIONS
 from thresher.engines.native.pipeline import packs_in_flight
 from thresher.engines.native.precision import choose_precision
@@ -26,7 +26,7 @@ from thresher.errors import EngineCapacityError, UsageError
 from thresher.hardware import GpuFacts, HardwareFacts
 from thresher.models import Model, outline_of_model
 from thresher.models.shape import DeltaShape, ModelShape, MoeShape
-from thresher.planning import Setting, automatic_precision, native_memory
+from thresher.planning import Setting, automatic_precision, native_blocks, native_memory, native_sizes
 from thresher.planning.costs import state_bytes_per_layer
 from thresher.planning.formats import NATIVE_PRECISIONS
 from thresher.planning.llamacpp_memory import context_parts
@@ -70,9 +70,10 @@ def shape_of(config: NativeConfig) -> ModelShape:
         output_gate=config.output_gate,
         qk_norms=True,
         tied=config.tied_embeddings,
-        delta=delta and DeltaShape(**dataclasses.asdict(delta)),
-        moe=moe
-        and MoeShape(
+        delta=None if delta is None else DeltaShape(**dataclasses.asdict(delta)),
+        moe=None
+        if moe is None
+        else MoeShape(
             experts=moe.experts,
             experts_per_token=moe.experts_per_token,
             expert_size=moe.expert_size,
@@ -102,6 +103,12 @@ def test_blocks_of_large_layers(config: NativeConfig, precision: str) -> None:
         assert block_bytes(shape_of(config), layer, precision) == expected
 
 
+@pytest.mark.parametrize("precision", NATIVE_PRECISIONS)
+@pytest.mark.parametrize("config", [LARGE, MIXTURE], ids=["dense", "mixture"])
+def test_memory_of_an_expanded_layer(config: NativeConfig, precision: str) -> None:
+    assert native_blocks.expanded_bytes(shape_of(config), precision) == expanded_bytes(config, precision)
+
+
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=60), st.integers(0, 6000))
 def test_layers_that_stay(blocks: list[int], limit: int) -> None:
     count = resident_count(blocks, limit)
@@ -114,14 +121,23 @@ def test_layers_that_stay(blocks: list[int], limit: int) -> None:
     assert resident_bytes(blocks, len(resident)) == weights_bytes(blocks, resident)
 
 
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.lists(st.integers(10, 200), min_size=1, max_size=6))
-def test_layers_over_devices(blocks: list[int], rooms: list[int]) -> None:
+@given(
+    blocks=st.lists(st.integers(1, 30), min_size=1, max_size=40),
+    devices=st.integers(2, 6),
+    room=st.integers(10, 200),
+    table=st.integers(0, 60),
+)
+def test_layers_over_devices(blocks: list[int], devices: int, room: int, table: int) -> None:
+    found = split_over(blocks, devices, room, room - table)
     try:
-        expected = split_layers(blocks, rooms)
+        expected = split_layers(blocks, [room] * (devices - 1) + [room - table])
     except (EngineCapacityError, UsageError):
-        assert split_over(blocks, rooms) is None
+        assert found is None
         return
-    assert split_over(blocks, rooms) == expected
+    assert found is not None
+    assert max(sum(blocks[layer] for layer in part) for part in found) == max(
+        sum(blocks[layer] for layer in part) for part in expected
+    ), "equal halves may be cut elsewhere"
 
 
 @given(
@@ -139,7 +155,7 @@ def test_sizes_of_the_native_engine(
     value_bytes = 4 if precision == "fp32" else 2
     flights = packs_in_flight(devices)
     setting = Setting(engine="native", precision=precision, context_tokens=2048, gpus=devices if on_gpu else 0)
-    planned = native_memory.native_sizes(
+    planned = native_sizes.native_sizes(
         shape_of(config), setting, free_bytes=free, on_gpu=on_gpu, streams=streams, packs_in_flight=flights
     )
     try:

@@ -104,9 +104,11 @@ def _architecture(reader: gguf.GGUFReader) -> str:
     return str(reader.fields["general.architecture"].contents())
 
 
-def writer_like(reader: gguf.GGUFReader, target: Path, *, architecture: str, drop: tuple[str, ...]) -> gguf.GGUFWriter:
+def writer_like(
+    reader: gguf.GGUFReader, target: Path, *, architecture: str, drop: tuple[str, ...], file_type: int = _ALL_F32
+) -> gguf.GGUFWriter:
     writer = gguf.GGUFWriter(target, architecture)
-    writer.add_file_type(_ALL_F32)
+    writer.add_file_type(file_type)
     skipped = ("GGUF.", "general.architecture", _FILE_TYPE, *drop)
     for name, field in reader.fields.items():
         if not name.startswith(skipped):

@@ -24,6 +24,7 @@ class HubServer:
     ignores_ranges: bool = False
     spoilt: bool = False  # downloads carry other bytes than the listing promises
     gone: bool = False  # connections that are still open bring nothing more
+    claimed_bytes: dict[str, int] = field(default_factory=dict)  # by file name, of files that go on with zeros
     sent_bytes: int = 0  # in answers to range requests
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)  # method, path, Range
 
@@ -118,7 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
         if wanted and not self.state.ignores_ranges:
             first, _, last = wanted.removeprefix("bytes=").partition("-")
             part = content[int(first) : int(last) + 1 if last else None]
-            headers["Content-Range"] = f"bytes {first}-{int(first) + len(part) - 1}/{len(content)}"
+            size = self.state.claimed_bytes.get(name, len(content))
+            headers["Content-Range"] = f"bytes {first}-{int(first) + len(part) - 1}/{size}"
             self.state.sent_bytes += len(part)
             self._reply(206, part, body, headers)
         else:

@@ -66,11 +66,17 @@ def make_job(
         store.begin_run(facts_of(task))
         with store.listing() as add:
             add(
-                ListedDocument(document_id=name, source=f"/in/{name}", size_bytes=1, mtime_ns=1, gold=told.gold)
+                ListedDocument(
+                    document_id=name, source=f"/in/{name}", size_bytes=1, mtime_ns=1, golds=_golds(told.gold, questions)
+                )
                 for name, told in documents.items()
             )
         add_results(store, documents, questions, store_texts=store_texts)
     return folder
+
+
+def _golds(gold: str | None, questions: Sequence[Question]) -> dict[str, str]:
+    return {} if gold is None else {question.name: gold for question in questions}
 
 
 def add_results(

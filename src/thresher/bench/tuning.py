@@ -21,7 +21,7 @@ from thresher.errors import EngineError
 _CANDIDATES: Mapping[str, tuple[int, ...]] = {
     "micro_batch": (128, 256, 512, 1_024, 2_048, 4_096),
     "documents": (1, 4, 16, 32, 64),
-    "step_tokens": (512, 1_024, 2_048, 4_096, 8_192, 16_384),
+    "step_tokens": (512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768),
     "pack_tokens": (4_096, 8_192, 16_384, 65_536, 131_072, 262_144),
 }
 _PAIRS = 5

@@ -154,31 +154,60 @@ def _print_fits(plan: Plan) -> None:
     rows = []
     for fit in plan.fits:
         setting = fit.setting
-        work = f"pack {fit.pack_tokens:,}" if fit.pack_tokens else f"{fit.slots} slots" if fit.slots else ""
-        streamed = f"{fit.streamed_layers} layers streamed" if fit.streamed_layers else ""
         rows.append(
-            (setting.engine, setting.precision, f"{setting.context_tokens:,}", work,
+            (setting.engine, setting.precision, f"{setting.context_tokens:,}", _work(fit),
              f"{fit.bytes / _GIB:,.1f}", f"{fit.available_bytes / _GIB:,.1f}", "yes" if fit.fits else "no",
-             streamed if fit.fits else fit.remedy or "nothing that was tried")
+             _note(fit))
         )  # fmt: skip
     each = " each" if len(plan.hardware.gpus) > 1 else ""
-    columns = ("engine", "precision", "context", "work", f"GiB{each}", "free", "fits", "what would fit")
+    columns = (
+        "engine",
+        "precision",
+        "context",
+        "work",
+        f"GiB{each}",
+        "free",
+        "fits",
+        "what would fit, or what it takes",
+    )
     print_table(columns, rows, right=("context", f"GiB{each}", "free"))
     print_line("")
 
 
+def _work(fit: Fit) -> str:
+    if fit.pack_tokens:
+        return f"pack {fit.pack_tokens:,}"
+    return "" if fit.slots is None else f"{fit.slots} slot{'s' if fit.slots > 1 else ''}"
+
+
+def _note(fit: Fit) -> str:
+    limit = fit.setting.weights_memory_bytes
+    if fit.fits and limit is not None and fit.streamed_layers:
+        return f"--weights-memory {limit / _GIB:g}GiB, {fit.streamed_layers} layers streamed"
+    return "" if fit.fits else fit.remedy or fit.problem or "nothing that was tried"
+
+
 def _print_speeds(plan: Plan) -> None:
-    rows = []
-    for speed in plan.speeds:
-        rows.append(
-            (speed.engine, speed.precision, f"{speed.tokens_per_second:,.0f}", f"{speed.low:,.0f} to {speed.high:,.0f}",
-             speed.basis, _time(speed))
-        )  # fmt: skip
+    rows = [_speed_row(speed) for speed in plan.speeds]
     if rows:
-        columns = ("engine", "precision", "tokens/s", "range", "known by", "time for the documents")
+        columns = ("engine", "precision", "weights", "tokens/s", "range", "known by", "time for the documents")
         print_table(columns, rows, right=("tokens/s", "range"))
+    elif any(fit.fits for fit in plan.fits):
+        print_line("speed: the rates of this machine are not known; thresher classify --dry-run measures on the spot")
     else:
-        print_line("speed: no estimate, because the rates of this machine are not known; measure with --dry-run")
+        print_line("speed: nothing fits as asked")
+
+
+def _speed_row(speed: Speed) -> tuple[str, ...]:
+    return (
+        speed.engine,
+        speed.precision,
+        "streamed" if speed.streamed_layers else "",
+        f"{speed.tokens_per_second:,.0f}",
+        f"{speed.low:,.0f} to {speed.high:,.0f}",
+        speed.basis,
+        _time(speed),
+    )
 
 
 def _time(speed: Speed) -> str:

@@ -31,6 +31,7 @@ def classify_texts(
     long: LongPolicy = "head-tail",
     threads: int | None = None,
     device: str | None = None,
+    weights_memory_bytes: int | None = None,
 ) -> list[Prediction]:
     """Label texts in memory; nothing is stored. For files, and for what must survive a crash: ``classify``.
 
@@ -47,6 +48,7 @@ def classify_texts(
         long: what to do with longer texts: ``"head-tail"``, ``"head"``, ``"windows"`` or ``"skip"``.
         threads: CPU threads of the engine.
         device: where the engine computes, e.g. ``"cpu"``.
+        weights_memory_bytes: memory for weights; the engine ``native`` streams what does not fit.
 
     Returns:
         One prediction for each text and question, in their order; ``document_id`` is the position of the text. What
@@ -57,7 +59,13 @@ def classify_texts(
         ModelError, EngineError: the engine could not start or go on.
     """
     options = ClassifyOptions(
-        engine=engine, precision=precision, context_tokens=context, long_policy=long, threads=threads, device=device
+        engine=engine,
+        precision=precision,
+        context_tokens=context,
+        long_policy=long,
+        threads=threads,
+        device=device,
+        weights_memory_bytes=weights_memory_bytes,
     )
     with text_labelling(task, model, options) as labelling:
         return labelling.predictions(texts)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 #: Where no documents are given: the mean of the job that Thresher was made after (320 documents, 1,214,072 tokens).
 TYPICAL_DOCUMENT_TOKENS = 3794
+#: And the length of the instructions and labels before each.
+TYPICAL_PREFIX_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

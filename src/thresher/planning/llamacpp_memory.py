@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from thresher.models.outline import ModelOutline
 from thresher.models.shape import ModelShape
-from thresher.planning.costs import kv_bytes_per_token, state_bytes_per_sequence
+from thresher.planning.costs import kv_bytes_per_token, state_bytes_per_layer, state_bytes_per_sequence
 from thresher.planning.fit import Fit
 from thresher.planning.formats import parts_of_gguf
-from thresher.planning.setting import Room, Setting
+from thresher.planning.setting import Room, Setting, process_bytes
 
 _CELL_STEP = 256
 _MOST_SEQUENCES, _LEAST_SEQUENCES, _STATE_SHARE = 33, 4, 1 / 8
 _CPU_MICRO_BATCH, _GPU_MICRO_BATCH = 512, 2048
-_LIVE_ACTIVATIONS = 8
+_LIVE_STREAMS, _LIVE_OUTPUTS, _STATE_COPIES = 5, 3, 2.25
 _RESERVE_SHARE = 0.1
 #: The server keeps up to 32 states to go back to (checkpoints) in host memory; a plan for labelling turns them off.
 _SERVER_LOGIT_ROWS = 1
@@ -45,6 +45,7 @@ def llamacpp_fit(outline: ModelOutline, setting: Setting, room: Room) -> Fit:
         logit_rows=2 * sequences,
     )
     parts = {name: size // devices for name, size in {"weights": weights, **context}.items()}
+    parts["overhead"] = 0 if room.on_gpu else process_bytes(outline.shape.vocabulary)
     fits = left > 0 and sum(context.values()) <= left
     return Fit(setting=setting, parts=parts, available_bytes=room.device_bytes, fits=fits, slots=sequences - 1)
 
@@ -72,15 +73,16 @@ def context_parts(
 ) -> dict[str, int]:
     """KV cache, recurrent state, working memory and logits of one ``llama_context``, in bytes.
 
-    ``kv``: keys and values of every cell in 16 or 32 bits. ``state``: float32, of every sequence. ``activations``: 8
-    times the hidden and the feed-forward width in float32 for each token of a micro-batch, from above; its column of
-    the mask (16 bits with flash attention, else 32 with the scores of all heads) for every cell; logits twice, as
-    computed and as copied out.
+    ``kv``: keys and values of every cell in 16 or 32 bits. ``state``: float32, of every sequence. ``activations``: for
+    each token of a micro-batch 5 residual streams and 3 outputs of the widest matrix in float32, and for each sequence
+    2.25 states of one layer, fitted from above to what llama.cpp reserves (tests/engines/llamacpp/test_memory.py); its
+    column of the mask (16 bits with flash attention, else 32 with the scores of all heads) for every cell; logits
+    twice, as computed and as copied out.
     """
     kv = kv_bytes_per_token(shape, 4 if float32 else 2)
     mask = 4 * micro_batch * (1 + 2 * shape.query_heads) if float32 else 2 * micro_batch
-    widest = shape.feed_forward or _expert_width(shape)
-    working = 4 * _LIVE_ACTIVATIONS * (shape.hidden + widest) * micro_batch
+    working = 4 * (_LIVE_STREAMS * shape.hidden + _LIVE_OUTPUTS * _widest_output(shape)) * micro_batch
+    working += int(_STATE_COPIES * sequences * state_bytes_per_layer(shape))
     return {
         "kv": cells * kv,
         "state": sequences * state_bytes_per_sequence(shape),
@@ -88,9 +90,13 @@ def context_parts(
     }
 
 
-def _expert_width(shape: ModelShape) -> int:
+def _widest_output(shape: ModelShape) -> int:
+    """Of the matrices within layers: queries with their gates, DeltaNet's inputs, gate or up of the feed-forward."""
     moe = shape.moe
-    return 4 * shape.hidden if moe is None else moe.expert_size * moe.experts_per_token + moe.shared_expert_size
+    widths = [shape.query_size * (2 if shape.output_gate else 1), shape.feed_forward, shape.hidden]
+    if moe is not None:
+        widths += [moe.experts, moe.experts_per_token * max(moe.expert_size, shape.hidden), moe.shared_expert_size]
+    return max(*widths, shape.delta.conv_channels if shape.delta is not None else 0)
 
 
 def _weights(outline: ModelOutline, setting: Setting, room: Room) -> int:

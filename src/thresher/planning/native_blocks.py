@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 
 from thresher.models.shape import ModelShape
 from thresher.models.shape_weights import Part, Weight, layer_weights
 from thresher.planning.formats import activation_bytes, is_kept_plain, native_weight_bytes
 
 _ALIGNMENT = 256
+#: Two matrices that are multiplied as one: a feed-forward's gate and up, DeltaNet's a and b.
+_FIRSTS, _SECONDS = (".gate_proj", ".in_proj_a"), (".up_proj", ".in_proj_b")
 #: One block is computed with while the next is on its way.
 SLOTS = 2
 
@@ -28,6 +29,12 @@ def all_block_bytes(shape: ModelShape, precision: str) -> tuple[int, ...]:
     """The same for every layer."""
     of_kind = {kind: block_bytes(shape, shape.layer_kinds.index(kind), precision) for kind in set(shape.layer_kinds)}
     return tuple(of_kind[kind] for kind in shape.layer_kinds)
+
+
+def expanded_bytes(shape: ModelShape, precision: str) -> int:
+    """The largest layer in the precision that it is multiplied in, where it is stored in another one."""
+    multiplied_in = precision.removeprefix("nvfp4-")
+    return 0 if multiplied_in == precision else max(all_block_bytes(shape, multiplied_in))
 
 
 def table_bytes(shape: ModelShape, precision: str) -> int:
@@ -68,31 +75,39 @@ def resident_bytes(blocks: Sequence[int], resident: int) -> int:
     return SLOTS * max(blocks) + sum(blocks[layer] for layer in layers)
 
 
-def split_over(blocks: Sequence[int], rooms: Sequence[int]) -> list[range] | None:
-    """Contiguous layers for each device, the largest part as small as can be; None where no split fits.
+def split_over(blocks: Sequence[int], devices: int, room: int, last_room: int) -> list[range] | None:
+    """Contiguous layers for each of several devices, the largest part as small as can be; None where no split fits.
 
-    By dynamic programming over (device, layers laid out so far), as in engines/native/split.py; every device gets one.
+    All devices have ``room``, but for the last, which holds the head too. Then filling each device as far as a cap goes
+    leaves the least to the others, so the least cap is found by bisection. engines/native/split.py, for any rooms,
+    comes to a largest part of the same size.
     """
-    best: dict[int, tuple[int, tuple[int, ...]]] = {0: (0, ())}  # layers laid out -> largest part, ends of parts
-    for room in rooms:
-        further: dict[int, tuple[int, tuple[int, ...]]] = {}
-        for start, (largest, stops) in best.items():
-            for stop, part in zip(range(start + 1, len(blocks) + 1), accumulate(blocks[start:]), strict=True):
-                if part > room:
-                    break
-                found = (max(largest, part), (*stops, stop))
-                further[stop] = min(further.get(stop, found), found, key=_preference)
-        best = further
-    if len(blocks) not in best:
+    low, high = max(blocks), sum(blocks)
+    if _filled(blocks, devices, room, last_room, high) is None:
         return None
-    stops = best[len(blocks)][1]
-    return [range(start, stop) for start, stop in zip((0, *stops), stops, strict=False)]
+    while low < high:
+        middle = (low + high) // 2
+        fits = _filled(blocks, devices, room, last_room, middle) is not None
+        low, high = (low, middle) if fits else (middle + 1, high)
+    return _filled(blocks, devices, room, last_room, high)
 
 
-def _preference(found: tuple[int, tuple[int, ...]]) -> tuple[int, list[int]]:
-    """Of equal splits the one that gives later devices less: the last has the head too."""
-    largest, stops = found
-    return largest, [-stop for stop in stops]
+def _filled(blocks: Sequence[int], devices: int, room: int, last_room: int, cap: int) -> list[range] | None:
+    """Each device in turn takes layers up to ``cap``; every device gets at least one."""
+    ranges: list[range] = []
+    start = 0
+    for device in range(devices):
+        most = min(cap, room if device < devices - 1 else last_room)
+        stop, used = start, 0
+        behind = devices - device - 1
+        while stop < len(blocks) - behind and used + blocks[stop] <= most:
+            used += blocks[stop]
+            stop += 1
+        if stop == start:
+            return None
+        ranges.append(range(start, stop))
+        start = stop
+    return ranges if start == len(blocks) else None
 
 
 def _resident(layers: int, streamed: int) -> list[int]:
@@ -101,21 +116,24 @@ def _resident(layers: int, streamed: int) -> list[int]:
 
 
 def _tensors(shape: ModelShape, layer: int, precision: str) -> Iterator[tuple[Part, int]]:
-    """Part and aligned bytes of every stored tensor of a layer. Gate and up of a feed-forward are one matrix."""
+    """Part and aligned bytes of every stored tensor of a layer, as far as they are not part of another one.
+
+    Experts are stacked.
+    """
     plain = "fp32" if precision == "fp32" else "bf16"
     for weight in layer_weights(shape, layer):
         if not weight.is_matrix:
             yield weight.part, _aligned(4 * weight.elements)
-        elif not weight.name.endswith(".up_proj"):
+        elif not weight.name.endswith(_SECONDS):
             rows, columns = _fused(weight)
             kept = plain if is_kept_plain(weight) else precision
             for size in native_weight_bytes(rows, columns, kept):
-                yield weight.part, weight.copies * _aligned(size)
+                yield weight.part, _aligned(weight.copies * size)
 
 
 def _fused(weight: Weight) -> tuple[int, int]:
     rows, columns = weight.shape
-    return (2 * rows if weight.name.endswith(".gate_proj") else rows), columns
+    return (2 * rows if weight.name.endswith(_FIRSTS) else rows), columns
 
 
 def _aligned(size: int) -> int:

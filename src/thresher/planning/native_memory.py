@@ -1,50 +1,32 @@
-"""The native engine's memory: the model of its own sizing (engines/native/sizing.py and placement.py), without torch.
+"""The native engine's memory: weights laid over devices, and what is computed beside them.
 
-A test runs both over models, precisions and memories and compares what they choose, so the two cannot drift apart.
+The model of engines/native/placement.py, which needs torch; a test proves that both agree.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from thresher.models.shape import ModelShape
-from thresher.planning.costs import state_bytes_per_layer
 from thresher.planning.fit import Fit
-from thresher.planning.formats import activation_bytes
 from thresher.planning.native_blocks import (
     SLOTS,
     all_block_bytes,
+    expanded_bytes,
     resident_bytes,
     resident_count,
     split_over,
     table_bytes,
 )
-from thresher.planning.setting import Room, Setting
+from thresher.planning.native_sizes import native_sizes
+from thresher.planning.setting import Room, Setting, process_bytes
 
-_CPU_STEP_TOKENS, _GPU_STEP_TOKENS, _LARGE_GPU_STEP_TOKENS = 1024, 8192, 16_384
-_LARGE_STEP_SHARE = 1 / 8
-_CPU_PACK_TOKENS, _GPU_PACK_TOKENS, _STREAMED_PACK_TOKENS, _PIPELINED_PACK_TOKENS = 8192, 65_536, 262_144, 16_384
-_STATE_SHARE = 1 / 8
-_MOST_SPANS, _LEAST_SPANS = 1024, 8
-_STATE_COPIES = 3
-_DELTA_TEMPORARY_BYTES = 1 << 29
-_PREFIX_TOKENS = 4096
-_RESERVE_SHARE = 0.1
+#: The embedding goes to a GPU too as long as no more than this share of its free memory is then taken.
 _TABLES_SHARE = 0.7
+#: Of several devices, weights may take this share of each one's free memory.
 _WEIGHTS_SHARE = 0.85
 _MIB = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NativeSizes:
-    """What the engine sets aside beside its weights, and what that leaves room for."""
-
-    step_tokens: int
-    activation_bytes: int  # of a step
-    state_bytes: int
-    row_bytes: int
-    tokens_that_fit: int
-    pack_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,55 +36,6 @@ class _Placed:
     streamed_layers: int
     streamed_bytes: int
     host_bytes: int
-
-
-def row_bytes(shape: ModelShape, value_bytes: int, packs_in_flight: int = 1) -> int:
-    """A token of a pack: its residual stream, keys and values of the one layer at work, its RoPE tables (float32).
-
-    Qwen3.5-27B in 16 bits: 10 + 4 KiB + 256 bytes (MODEL.md, "Costs").
-    """
-    keys_values = 2 * shape.kv_size if shape.full_layers else 0
-    return value_bytes * (packs_in_flight * shape.hidden + keys_values) + 4 * shape.rotary_dim
-
-
-def step_row_bytes(shape: ModelShape, value_bytes: int) -> int:
-    """Activations of one token of a step at the widest moment of a layer, from above: four residual streams, and the
-    widest of the feed-forward's three streams, attention's queries, gates and outputs, DeltaNet's inputs and outputs.
-    """
-    moe = shape.moe
-    widths = (0, 0) if moe is None else (moe.expert_size * moe.experts_per_token, moe.shared_expert_size)
-    mixer = [value_bytes * 3 * shape.query_size + 4 * 3 * shape.query_size]
-    if shape.delta is not None:
-        delta = shape.delta
-        mixer.append(value_bytes * 3 * (delta.conv_channels + delta.value_size) + 4 * 2 * delta.key_size)
-    return 4 * value_bytes * shape.hidden + max(value_bytes * 3 * max(shape.feed_forward, *widths), *mixer)
-
-
-def native_sizes(
-    shape: ModelShape, setting: Setting, *, free_bytes: int, on_gpu: bool, streams: bool, packs_in_flight: int
-) -> NativeSizes:
-    """What the engine would choose with ``free_bytes`` left beside the weights; a tenth of it is left alone."""
-    value_bytes = activation_bytes(setting.precision)
-    usable = int(free_bytes * (1 - _RESERVE_SHARE))
-    state = state_bytes_per_layer(shape)
-    each = step_row_bytes(shape, value_bytes)
-    step = _step_tokens(each, usable, on_gpu=on_gpu)
-    states = _STATE_COPIES * _spans(usable, _STATE_COPIES * state) * state + (_DELTA_TEMPORARY_BYTES if state else 0)
-    prefix = shape.full_layers * 2 * shape.kv_size * value_bytes * _PREFIX_TOKENS
-    prefix += (shape.layers - shape.full_layers) * state
-    per_row = row_bytes(shape, value_bytes, packs_in_flight)
-    fits = max(0, usable - step * each - states - prefix) // per_row
-    wished = _STREAMED_PACK_TOKENS if streams else _GPU_PACK_TOKENS if on_gpu else _CPU_PACK_TOKENS
-    if packs_in_flight > 1 and on_gpu and not streams:
-        wished = _PIPELINED_PACK_TOKENS
-    return NativeSizes(
-        step_tokens=step,
-        activation_bytes=step * each,
-        state_bytes=states + prefix,
-        row_bytes=per_row,
-        tokens_that_fit=fits,
-        pack_tokens=min(setting.pack_tokens or wished, max(fits, setting.context_tokens)),
-    )
 
 
 def native_fit(shape: ModelShape, setting: Setting, room: Room) -> Fit:
@@ -118,10 +51,11 @@ def native_fit(shape: ModelShape, setting: Setting, room: Room) -> Fit:
             fits=False,
             problem=_below_the_least(shape, setting),
         )
+    expanded = expanded_bytes(shape, setting.precision)
     sizes = native_sizes(
         shape,
         setting,
-        free_bytes=placed.free_bytes,
+        free_bytes=placed.free_bytes - expanded,
         on_gpu=room.on_gpu,
         streams=placed.streamed_layers > 0,
         packs_in_flight=packs_in_flight(setting),
@@ -131,7 +65,8 @@ def native_fit(shape: ModelShape, setting: Setting, room: Room) -> Fit:
         "weights": placed.weights_bytes,
         "kv": pack * sizes.row_bytes,
         "state": sizes.state_bytes,
-        "activations": sizes.activation_bytes,
+        "activations": sizes.activation_bytes + expanded,
+        "overhead": 0 if room.on_gpu else process_bytes(shape.vocabulary),
     }
     return Fit(
         setting=setting,
@@ -150,7 +85,8 @@ def _below_the_least(shape: ModelShape, setting: Setting) -> str:
     limit, least = setting.weights_memory_bytes, SLOTS * max(all_block_bytes(shape, setting.precision))
     if limit is None or limit >= least:
         return ""
-    return f"--weights-memory {limit / _MIB:,.1f} MiB: the least is two of the largest layers, {least / _MIB:,.1f} MiB"
+    given, wanted = math.floor(10 * limit / _MIB) / 10, math.ceil(10 * least / _MIB) / 10
+    return f"--weights-memory {given:,.1f} MiB: the least is two of the largest layers, {wanted:,.1f} MiB"
 
 
 def packs_in_flight(setting: Setting) -> int:
@@ -166,11 +102,10 @@ def _place(shape: ModelShape, setting: Setting, room: Room) -> _Placed | None:
     table = table_bytes(shape, setting.precision)
     limit = setting.weights_memory_bytes
     devices = max(1, setting.gpus)
-    rooms = [sum(blocks)] * devices
-    if limit is None and devices > 1:
-        rooms = [int(_WEIGHTS_SHARE * room.device_bytes)] * devices
-        rooms[-1] -= table
-    ranges = [range(len(blocks))] if devices == 1 else split_over(blocks, rooms)
+    ranges: list[range] | None = [range(len(blocks))]
+    if devices > 1:
+        each = sum(blocks) if limit is not None else int(_WEIGHTS_SHARE * room.device_bytes)
+        ranges = split_over(blocks, devices, each, each if limit is not None else each - table)
     if ranges is None:
         return None
     taken, streamed, streamed_bytes = [], 0, 0
@@ -202,16 +137,3 @@ def _with_tables(
         return layers + head
     spare = not room.on_gpu or layers + head + table <= _TABLES_SHARE * room.device_bytes
     return layers + head + (table if spare and not (shape.tied and last) else 0)
-
-
-def _step_tokens(bytes_each: int, usable_bytes: int, *, on_gpu: bool) -> int:
-    if not on_gpu:
-        return _CPU_STEP_TOKENS
-    large = _LARGE_GPU_STEP_TOKENS * bytes_each <= _LARGE_STEP_SHARE * usable_bytes
-    return _LARGE_GPU_STEP_TOKENS if large else _GPU_STEP_TOKENS
-
-
-def _spans(usable_bytes: int, bytes_each: int) -> int:
-    if not bytes_each:
-        return _MOST_SPANS
-    return max(_LEAST_SPANS, min(_MOST_SPANS, int(usable_bytes * _STATE_SHARE) // bytes_each))

@@ -16,7 +16,7 @@ from thresher.planning.fit import Fit
 from thresher.planning.formats import NATIVE_PRECISIONS, SERVER_BITS, gguf_names, parts_of_gguf, parts_of_server
 from thresher.planning.native_blocks import parts_of_native
 from thresher.planning.precisions import check_precision, precisions_for
-from thresher.planning.remedies import with_remedies
+from thresher.planning.remedies import streaming_limit, with_remedies
 from thresher.planning.setting import ENGINES, Setting
 from thresher.planning.speed import Speed, estimate_speed
 from thresher.suggestions import did_you_mean
@@ -61,7 +61,9 @@ def make_plan(
     _check(outline, wishes)
     if wishes.on_cpu:
         hardware = replace(hardware, gpus=())
-    fits = tuple(_fit(outline, setting, hardware, wishes) for setting in _settings(outline, hardware, wishes))
+    fits = tuple(
+        fit for setting in _settings(outline, hardware, wishes) for fit in _fits(outline, setting, hardware, wishes)
+    )
     attended = documents.attended_tokens if documents else float(TYPICAL_DOCUMENT_TOKENS)
     tokens = documents.tokens if documents else None
     speeds = (estimate_speed(outline.shape, fit, hardware, attended, tokens) for fit in fits if fit.fits)
@@ -127,11 +129,17 @@ def _settings(outline: ModelOutline, hardware: HardwareFacts, wishes: Wishes) ->
             )
 
 
-def _fit(outline: ModelOutline, setting: Setting, hardware: HardwareFacts, wishes: Wishes) -> Fit:
+def _fits(outline: ModelOutline, setting: Setting, hardware: HardwareFacts, wishes: Wishes) -> Iterator[Fit]:
+    """The setting; where it does not fit and the native engine can stream weights, that too."""
     if wishes.context_tokens is None:
         context = largest_context(outline, setting, hardware)
         setting = replace(setting, context_tokens=context or setting.context_tokens)
-    return with_remedies(outline, with_most_slots(outline, setting, hardware), hardware)
+    fit = with_remedies(outline, with_most_slots(outline, setting, hardware), hardware)
+    yield fit
+    if not fit.fits and setting.engine == "native" and setting.weights_memory_bytes is None:
+        streamed = streaming_limit(outline, setting, hardware)
+        if streamed is not None:
+            yield streamed
 
 
 def plan_one(outline: ModelOutline, hardware: HardwareFacts, setting: Setting) -> Fit:

@@ -88,7 +88,9 @@ def _is_coarser(outline: ModelOutline, precision: str, setting: Setting) -> bool
 def _more_gpus(outline: ModelOutline, setting: Setting, hardware: HardwareFacts) -> Fit | None:
     if not setting.gpus:
         return None
-    for gpus in range(setting.gpus + 1, _MOST_GPUS + 1):
+    together = evaluate(outline, setting, hardware)
+    least = setting.gpus * together.parts["weights"] // max(1, together.available_bytes)
+    for gpus in range(max(setting.gpus + 1, least), _MOST_GPUS + 1):
         fit = evaluate(outline, replace(setting, gpus=gpus), hardware)
         if fit.fits:
             return fit

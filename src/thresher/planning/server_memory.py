@@ -11,7 +11,7 @@ from thresher.models.shape import ModelShape
 from thresher.planning.costs import kv_bytes_per_token, state_bytes_per_sequence
 from thresher.planning.fit import Fit
 from thresher.planning.formats import parts_of_server
-from thresher.planning.native_memory import step_row_bytes
+from thresher.planning.native_sizes import step_row_bytes
 from thresher.planning.setting import Room, Setting
 
 #: ``--gpu-memory-utilization``: of the whole card, all that vLLM takes (docs.vllm.ai, CacheConfig: 0.92; 0.9 before).

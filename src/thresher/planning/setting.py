@@ -50,6 +50,13 @@ def room_for(hardware: HardwareFacts, setting: Setting) -> Room:
     )
 
 
+def process_bytes(vocabulary: int) -> int:
+    """What a process takes of host memory beside the model and its work: Python's and libraries' own, the vocabulary as
+    the tokenizers keep it. An allowance, fitted to measured growth (benchmarks/plan_memory.py).
+    """
+    return (16 << 20) + 1280 * vocabulary
+
+
 def least_gpu(hardware: HardwareFacts) -> GpuFacts:
     """The GPU with the least memory free, which bounds what is laid over all of them."""
     return min(hardware.gpus, key=lambda gpu: gpu.free_bytes)

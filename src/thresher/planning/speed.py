@@ -17,6 +17,7 @@ from thresher.planning.setting import least_gpu
 
 #: Of a card and precision that were measured, with a model of the kind that was: the spread of the runs.
 _MEASURED_SPREAD = 0.1
+_MEASURED_FLOPS = 48.0e9  # a token of Qwen3.5-27B
 #: What an engine's precision is multiplied in. llama.cpp multiplies quantized weights in int8 (its MMQ kernels).
 _MULTIPLIED_IN: Mapping[str, str] = {"nvfp4-bf16": "bf16", "nvfp4-fp8": "fp8", "int4": "bf16"}
 _LLAMACPP_PLAIN = frozenset({"F32", "F16", "BF16"})
@@ -28,6 +29,7 @@ class Speed:
 
     engine: str
     precision: str
+    streamed_layers: int
     tokens_per_second: float
     low: float
     high: float
@@ -51,14 +53,15 @@ class _Share:
 def estimate_speed(
     shape: ModelShape, fit: Fit, hardware: HardwareFacts, attended_tokens: float, tokens: int | None
 ) -> Speed | None:
-    """The speed of ``fit`` on documents of a length; None where a rate that it needs is not known.
+    """The speed of ``fit`` on documents of a length; None where a rate that it needs is not known: a processor's, or a
+    disk's that weights are streamed from.
 
     ``ceiling = 1 / (matmul FLOP / rate + core FLOP / bf16 rate + traffic / bandwidth)`` for each GPU, as in
     benchmarks/native/ceilings.py. A rate that the project measured is taken as it is; of a data sheet's the part that
     an H100 reaches of its own. Several GPUs share the work evenly. Streamed weights bound it:
     ``pack tokens / (streamed bytes / bandwidth from host memory)`` (MODEL.md, "Weight streaming").
     """
-    if not fit.setting.gpus:
+    if not fit.setting.gpus or (fit.streamed_layers and fit.host_bytes > hardware.free_memory_bytes):
         return None
     gpu = least_gpu(hardware)
     engine, precision = fit.setting.engine, fit.setting.precision
@@ -76,6 +79,7 @@ def estimate_speed(
     return Speed(
         engine=engine,
         precision=precision,
+        streamed_layers=fit.streamed_layers,
         tokens_per_second=expected,
         low=low,
         high=high,
@@ -119,7 +123,7 @@ def _share(engine: str, precision: str, gpu: GpuFacts, shape: ModelShape) -> _Sh
         return None
     expected, low, high = entry["expected"], entry["low"], entry["high"]
     measured_rate = _multiplied_in(engine, precision) in gpu.measured_rates
-    measured = measured_rate and _is_card(gpu, entry.get("measured")) and shape.moe is None and shape.delta is not None
+    measured = measured_rate and _is_card(gpu, entry.get("measured")) and _is_like_measured(shape)
     if measured:
         low, high = expected * (1 - _MEASURED_SPREAD), expected * (1 + _MEASURED_SPREAD)
     elif not measured_rate:
@@ -129,6 +133,12 @@ def _share(engine: str, precision: str, gpu: GpuFacts, shape: ModelShape) -> _Sh
         low, high = low * table["mixture"]["low"], high * table["mixture"]["high"]
         expected *= (table["mixture"]["low"] + table["mixture"]["high"]) / 2
     return _Share(expected, low, high, measured, entry["source"])
+
+
+def _is_like_measured(shape: ModelShape) -> bool:
+    """Whether a model is of the kind and size that was measured, the 27B: small ones reach nothing like its share."""
+    near = 0.5 < matmul_flops_per_token(shape) / _MEASURED_FLOPS < 2
+    return near and shape.moe is None and shape.delta is not None
 
 
 def _is_card(gpu: GpuFacts, key: str | None) -> bool:

@@ -119,7 +119,9 @@ def test_bf16_is_near_fp32() -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_memory_that_runs_out_costs_a_smaller_pack(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+def test_memory_that_runs_out_costs_a_smaller_pack(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, device: str
+) -> None:
     with open_native(device=device) as engine:
         prompt = make_prompt(engine.tokenizer, LABELS)
         expected = answers(score(engine, prompt))
@@ -135,6 +137,37 @@ def test_memory_that_runs_out_costs_a_smaller_pack(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(ForwardPass, "run", run_one_at_most)
         for one, other in zip(answers(score(engine, prompt)), expected, strict=True):
             assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+        said = [record.getMessage() for record in caplog.records]
+        assert "did not hold a pack of" in said[0]
+        assert "CUDA out of memory" in said[0]
+        assert len(said) == 2, "of three documents, and then of the half with two"
+
+
+def test_memory_that_ran_out_is_remembered(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    run = ForwardPass.run
+    rows: list[int] = []
+
+    def run_some_rows(
+        part: ForwardPass, pack: Pack, held: HeldPrefix | None, x: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        if len(pack.tokens) > 450:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        rows.append(len(pack.tokens))
+        return run(part, pack, held, x)
+
+    with open_native() as engine:
+        prompt = make_prompt(engine.tokenizer, LABELS)
+        documents = [engine.tokenizer.encode(make_text(3, 3))[:80]] * 16
+        requests = make_requests(prompt, documents)
+        expected = answers(list(engine.score(requests)))
+        monkeypatch.setattr(ForwardPass, "run", run_some_rows)
+        assert len(answers(list(engine.score(requests)))) == len(expected)
+        assert "packs have at most" in caplog.records[-1].getMessage()
+        caplog.clear()
+        rows.clear()
+        assert len(answers(list(engine.score(requests)))) == len(expected)
+        assert not caplog.records, "packs are made small enough from now on"
+        assert max(rows) > 225, "and no smaller than needed"
 
 
 @pytest.mark.parametrize("device", DEVICES)

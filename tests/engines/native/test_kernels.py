@@ -129,4 +129,4 @@ def test_attention_equals_one_softmax(kernel: object, prefix: int, documents: li
 
 def test_what_a_cpu_gets() -> None:
     assert choose_attention(CPU, torch.float32) is cpu_flash.attend
-    assert choose_delta_rule(CPU) is chunked.run
+    assert choose_delta_rule(CPU, 128, 128) is chunked.run

@@ -36,3 +36,9 @@ def test_too_little_memory_names_the_least() -> None:
     mib = 1 << 20
     with pytest.raises(EngineCapacityError, match=r"19\.0 MiB: the least is two of the largest layers, 20\.0 MiB"):
         resident_layers([10 * mib] * 64, 19 * mib)
+
+
+def test_a_byte_too_little_is_not_rounded_away() -> None:
+    mib = 1 << 20
+    with pytest.raises(EngineCapacityError, match=r"19\.9 MiB: the least is two of the largest layers, 20\.0 MiB"):
+        resident_layers([10 * mib] * 64, 20 * mib - 1)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from benchmarks.native.shapes import SHAPES
 from tests.support import engine_models
 from tests.support.native_models import make_twin
 from thresher.engines import EngineOptions
 from thresher.engines.native.config import DeltaConfig, NativeConfig
-from thresher.engines.native.sizing import Sizes, plan_sizes, row_bytes, state_bytes
+from thresher.engines.native.sizing import Sizes, joined_keys_bytes, plan_sizes, row_bytes, state_bytes
 from thresher.errors import EngineCapacityError
 
 GIB = 1 << 30
@@ -59,6 +62,33 @@ def test_a_pack_fits_what_is_free() -> None:
 
 def test_streaming_wants_larger_packs() -> None:
     assert plan(40 * GIB, streams=True).pack_rows > plan(40 * GIB).pack_rows
+
+
+def test_the_residual_stream_of_a_pack_stays_on_the_card() -> None:
+    for free in (6 * GIB, 8 * GIB):
+        assert plan(free, streams=True).pack_rows * 10 * 1024 <= free / 4
+
+
+def test_experts_want_larger_steps() -> None:
+    sizes = [
+        plan_sizes(
+            SHAPES["397B-A17B"],
+            engine_models.shipped().facts,
+            EngineOptions(),
+            free_bytes=free * GIB,
+            value_bytes=2,
+            on_gpu=True,
+            streams=True,
+        ).step_rows
+        for free in (5, 8, 14)
+    ]
+    assert sizes == [8192, 16_384, 32_768]
+
+
+def test_joined_keys_are_counted() -> None:
+    """256 MiB for a step of 16,384 tokens."""
+    assert joined_keys_bytes(LARGE, 2, 16_384) == 256 << 20
+    assert joined_keys_bytes(replace(LARGE, layer_kinds=("delta",) * 64), 2, 16_384) == 0
 
 
 def test_a_context_that_does_not_fit() -> None:

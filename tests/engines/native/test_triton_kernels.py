@@ -99,12 +99,14 @@ def test_norm_makes_only_what_is_asked_for(dtype: torch.dtype) -> None:
 
 @dtypes
 @pytest.mark.parametrize(("tokens", "width"), [(1, 16), (5, 40), (2, 1030)])
-def test_swiglu(tokens: int, width: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("scaled", [False, True])
+def test_swiglu(tokens: int, width: int, dtype: torch.dtype, scaled: bool) -> None:
     kernel, reference = both("swiglu")
     gate_up = numbers(tokens, 2 * width, dtype=dtype)
-    expected = reference.swiglu(gate_up, quantize=False).values
-    close(kernel.swiglu(gate_up, quantize=False).values, expected)
-    found = kernel.swiglu(gate_up, quantize=True)
+    factors = 1 + numbers(tokens, 1, seed=1).abs() if scaled else None
+    expected = reference.swiglu(gate_up.float(), quantize=False, factors=factors).values.to(dtype)
+    close(kernel.swiglu(gate_up, quantize=False, factors=factors).values, expected)
+    found = kernel.swiglu(gate_up, quantize=True, factors=factors)
     close(found.factors, _factors(expected, found.factors, dtype))
 
 
@@ -165,6 +167,16 @@ def test_conv(
     close(found.keys, expected.keys)
     torch.testing.assert_close(found.values, expected.values, rtol=TOLERANCE[dtype], atol=4 * TOLERANCE[dtype])
     assert torch.equal(found.tails, expected.tails)
+
+
+@dtypes
+@pytest.mark.parametrize(("tokens", "heads"), [(1, 1), (33, 6), (70, 48)])
+def test_delta_gates(tokens: int, heads: int, dtype: torch.dtype) -> None:
+    kernel, reference = both("delta_gates")
+    ab = 20 * numbers(tokens, 2 * heads, dtype=dtype)
+    vectors = numbers(heads, seed=1), 3 * numbers(heads, seed=2)
+    for found, expected in zip(kernel.delta_gates(ab, *vectors), reference.delta_gates(ab, *vectors), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def _factors(rows: torch.Tensor, found: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

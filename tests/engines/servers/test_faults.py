@@ -15,6 +15,7 @@ import pytest
 from tests.engines.servers.conftest import Opening
 from tests.support import engine_models, engine_servers
 from tests.support.fault_server import (
+    SELF_SIGNED,
     Accident,
     Answer,
     Asked,
@@ -28,6 +29,7 @@ from tests.support.fault_server import (
 )
 from tests.support.llama_server import LlamaServer
 from tests.support.prompts import make_prompt, make_requests, make_text
+from thresher.engines.servers import endpoint
 from thresher.engines.servers.engine import ServerEngine
 from thresher.errors import EngineUnavailableError, UsageError
 from thresher.types import Failure, Request
@@ -153,8 +155,8 @@ def test_what_one_document_always_does_is_its_own_failure(
     engine = opening(server.url)
     requests = requests_for(engine)
     assert not failed(outcome(engine, requests[:1]))  # the prefix is read now, so that the deadline is for a document
-    for endpoint in engine._endpoints:
-        endpoint.client.deadline_s = 1.0 if isinstance(accident, (Slow, Hang)) else 30.0
+    for reached in engine._endpoints:
+        reached.client.deadline_s = 1.0 if isinstance(accident, (Slow, Hang)) else 30.0
     server.accidents.append(Accident("/completion", accident, None, marked))
     failures = failed(outcome(engine, requests))
     assert list(failures) == [2]
@@ -209,6 +211,34 @@ def test_a_certificate_signed_by_nobody(opening: Opening) -> None:
         pytest.raises(EngineUnavailableError, match="certificate cannot be verified.*SSL_CERT_FILE"),
     ):
         opening(server.url)
+
+
+def test_a_certificate_of_an_authority_that_is_named(opening: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(SELF_SIGNED))
+    with FaultServer(forward_to(engine_servers.saving().url), tls=True) as server:
+        engine = opening(server.url)
+        assert not failed(outcome(engine, requests_for(engine, 3)))
+
+
+def test_a_proxy_is_not_asked_for_this_machine(
+    server: FaultServer, opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FaultServer(lambda _: Status(502, {})) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        engine = opening(server.url)
+        assert not failed(outcome(engine, requests_for(engine, 3)))
+        assert not proxy.asked
+
+
+def test_ready_to_be_asked_and_never_to_read(
+    server: FaultServer, opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "_MOST_RETURNS_IN_VAIN", 2)
+    engine = opening(server.url, away_s=60)
+    server.befall("/completion", PASSING["503"], None)
+    failures = failed(outcome(engine, requests_for(engine)))
+    assert len(failures) == 6
 
 
 def test_killed_in_the_middle_of_a_run_and_not_started_again(opening: Opening) -> None:

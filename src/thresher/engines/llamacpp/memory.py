@@ -15,8 +15,9 @@ from thresher.models.gguf_file import GgufHeader, TensorInfo
 from thresher.models.gguf_parser import Value
 
 _KEY_TENSORS = (".attn_k.weight", ".attn_v.weight")
-#: Activations alive at once, in multiples of the hidden width plus the feed-forward width.
-_LIVE_ACTIVATIONS = 8
+#: Activations alive at once, in residual streams and in outputs of the widest matrix of a layer; and copies of one
+#: recurrent layer's states. Fitted from above to what llama.cpp reserves for models of 12 M to 0.6 B parameters.
+_LIVE_STREAMS, _LIVE_OUTPUTS, _STATE_COPIES = 5, 3, 2.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,7 @@ class ModelMemory:
     weights_bytes: int
     kv_elements: int  # per token, keys and values of all layers
     state_bytes: int  # per sequence, of recurrent layers
+    layer_state_bytes: int  # per sequence, of the largest recurrent layer
     activation_elements: int  # per token of a micro-batch
     heads: int  # of queries
     vocabulary_size: int
@@ -34,6 +36,7 @@ class ModelMemory:
         """KV cache, recurrent state, attention mask, activations and logits of one context."""
         state = shape.sequences * self.state_bytes
         activations = 4 * self.activation_elements * shape.micro_batch
+        activations += int(_STATE_COPIES * shape.sequences * self.layer_state_bytes)
         logits = 2 * 4 * shape.largest_outputs * self.vocabulary_size  # as computed, and copied out
         return shape.cells * self._bytes_per_cell(shape) + state + activations + logits
 
@@ -55,12 +58,14 @@ def model_memory(headers: Sequence[GgufHeader]) -> ModelMemory:
     tensors = [tensor for header in headers for tensor in header.tensors]
     architecture = first.require("general.architecture", str)
     hidden = first.require(f"{architecture}.embedding_length", int)
-    widest = max(_numbers(first.metadata.get(f"{architecture}.feed_forward_length", 4 * hidden)))
+    states = _state_bytes(first, tensors, architecture)
+    experts = first.get(f"{architecture}.expert_used_count", int, 1)
     return ModelMemory(
         weights_bytes=sum(tensor.size_bytes for tensor in tensors),
         kv_elements=_kv_elements(first, tensors, architecture),
-        state_bytes=_state_bytes(first, tensors, architecture),
-        activation_elements=_LIVE_ACTIVATIONS * (hidden + widest),
+        state_bytes=sum(states),
+        layer_state_bytes=max(states, default=0),
+        activation_elements=_LIVE_STREAMS * hidden + _LIVE_OUTPUTS * _widest_output(tensors, experts),
         heads=max(_numbers(first.metadata.get(f"{architecture}.attention.head_count", 1))),
         vocabulary_size=len(first.require("tokenizer.ggml.tokens", tuple)),
     )
@@ -80,12 +85,18 @@ def _kv_elements(header: GgufHeader, tensors: Sequence[TensorInfo], architecture
     return (sum(kv_heads) if len(kv_heads) > 1 else kv_heads[0] * layers) * (key + value)
 
 
-def _state_bytes(header: GgufHeader, tensors: Sequence[TensorInfo], architecture: str) -> int:
-    """Per recurrent layer: ``inner_size`` x ``state_size`` and the convolution's left context, both float32."""
+def _widest_output(tensors: Sequence[TensorInfo], experts_per_token: int) -> int:
+    """Of the matrices within layers; a token goes through so many of the experts, whose matrices have 3 dimensions."""
+    inside = [tensor for tensor in tensors if tensor.name.startswith("blk.") and len(tensor.shape) > 1]
+    return max((t.shape[1] * (experts_per_token if len(t.shape) > 2 else 1) for t in inside), default=0)
+
+
+def _state_bytes(header: GgufHeader, tensors: Sequence[TensorInfo], architecture: str) -> list[int]:
+    """Of each recurrent layer: ``inner_size`` x ``state_size`` and the convolution's left context, both float32."""
     convolutions = [tensor for tensor in tensors if tensor.name.endswith(".ssm_conv1d.weight")]
     inner = header.get(f"{architecture}.ssm.inner_size", int, 0)
     state = header.get(f"{architecture}.ssm.state_size", int, 0)
-    return sum(4 * (inner * state + (tensor.shape[0] - 1) * math.prod(tensor.shape[1:])) for tensor in convolutions)
+    return [4 * (inner * state + (tensor.shape[0] - 1) * math.prod(tensor.shape[1:])) for tensor in convolutions]
 
 
 def _numbers(value: Value) -> list[int]:

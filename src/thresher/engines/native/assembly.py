@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-import psutil
 import torch
 
 from thresher.engines.base import EngineInfo, EngineOptions
@@ -14,7 +12,7 @@ from thresher.engines.native.devices import choose_devices, describe, free_bytes
 from thresher.engines.native.engine import NativeEngine
 from thresher.engines.native.forward import ForwardPass
 from thresher.engines.native.head import Head
-from thresher.engines.native.layer_format import LayerFormat, activation_dtype
+from thresher.engines.native.layer_format import LayerFormat, activation_dtype, expanded_bytes
 from thresher.engines.native.pipeline import Pipeline, packs_in_flight
 from thresher.engines.native.placement import (
     WEIGHTS_SHARE,
@@ -27,11 +25,12 @@ from thresher.engines.native.placement import (
 )
 from thresher.engines.native.precision import PrecisionChoice, choose_precision
 from thresher.engines.native.reader import Reader
-from thresher.engines.native.sizing import Sizes, check_settings, plan_sizes
+from thresher.engines.native.sizing import RESIDUAL_SHARE, Sizes, check_settings, plan_sizes
 from thresher.engines.native.streaming import LayerStore, layer_formats
 from thresher.engines.native.tables import EMBEDDING, Table, head_name
 from thresher.engines.native.weights import WeightSource, open_weights
 from thresher.errors import ModelFormatError, UsageError
+from thresher.hardware.probe import usable_cores
 from thresher.models.facts import ModelFacts
 from thresher.models.model import Model
 from thresher.models.tokenizer import Tokenizer
@@ -39,8 +38,6 @@ from thresher.models.tokenizer import Tokenizer
 #: Tokens that the pipeline gives a call at once, for each device; in packs of the engine's size.
 _PACKS_PER_CALL, _PIPELINED_PACKS_PER_CALL = 4, 16
 _DOCUMENTS_PER_CALL = 512
-#: The residual stream of a pack stays on the card up to this share of its free memory, else it waits in host memory.
-_RESIDUAL_SHARE = 0.25
 
 
 def open_native(model: Model, options: EngineOptions) -> NativeEngine:
@@ -81,6 +78,7 @@ def assemble(
     parts = lay_over(source, devices, blocks, dtype, limit)
     placements = [place(part, source, blocks, dtype, limit) for part in parts]
     free = min(free_after_weights(facts.name, *both) for both in zip(parts, placements, strict=True))
+    free -= expanded_bytes(config, choice.precision)
     on_gpu = devices[0].type == "cuda"
     resident = sum(len(placement.resident) for placement in placements)
     sizes = plan_sizes(
@@ -94,9 +92,11 @@ def assemble(
         packs_in_flight=packs_in_flight(len(devices)),
     )
     residual = packs_in_flight(len(devices)) * sizes.pack_rows * config.hidden_size * dtype.itemsize
-    residual_on_host = residual > _RESIDUAL_SHARE * free
+    residual_on_host = residual > RESIDUAL_SHARE * free
     with ExitStack() as undo:
-        embedding, head = _tables(source, placements[0].embedding, placements[-1].head, dtype)
+        embedding, head = _tables(source, placements[0].embedding, placements[-1].head, dtype, devices)
+        for table in (embedding, head):
+            undo.callback(table.close)
         forwards = []
         for part, placement in zip(parts, placements, strict=True):
             store = LayerStore(
@@ -136,13 +136,17 @@ def _enough_devices(
 
 
 def _tables(
-    source: WeightSource, embedding_on: torch.device | None, head_on: torch.device | None, dtype: torch.dtype
+    source: WeightSource,
+    embedding_on: torch.device | None,
+    head_on: torch.device | None,
+    dtype: torch.dtype,
+    devices: Sequence[torch.device],
 ) -> tuple[Table, Table]:
     """Embedding and head; one table where they are tied and kept in the same place."""
-    embedding = Table(source, EMBEDDING, dtype, embedding_on)
+    embedding = Table(source, EMBEDDING, dtype, embedding_on, devices[0])
     if source.config.tied_embeddings and head_on == embedding_on:
         return embedding, embedding
-    return embedding, Table(source, head_name(source.config), dtype, head_on)
+    return embedding, Table(source, head_name(source.config), dtype, head_on, devices[-1])
 
 
 def _closing(held: ExitStack, source: WeightSource) -> Callable[[], None]:
@@ -165,8 +169,7 @@ def _tokenizer(model: Model) -> Tokenizer:
 def _use_threads(asked: int | None) -> None:
     if asked is not None and asked < 1:
         raise UsageError(f"--threads {asked}: give at least 1")
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(asked or max(1, min(psutil.cpu_count(logical=False) or usable, usable)))
+    torch.set_num_threads(asked or usable_cores())
 
 
 def _notices(choice: PrecisionChoice, parts: Sequence[Part], placements: Sequence[Placement]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 from thresher.engines.native.config import NativeConfig
@@ -19,6 +20,7 @@ from thresher.engines.native.pack import Pack
 from thresher.engines.native.step_view import StepView, step_views
 from thresher.engines.native.streaming import LayerStore
 from thresher.engines.native.tables import Table
+from thresher.engines.native.transfer import to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class ForwardPass:
         views = step_views(pack, *tables)
         waits_elsewhere = x.device.type != self.device.type
         found: list[torch.Tensor] = []
-        for index, layer in self._store.visit():
+        for index, stored in self._store.visit():
+            layer = stored.prepared()
             memory = layer.memory(len(pack.tokens), held.layers[index] if held else None)
             pruned = index == self._config.layer_count - 1
             for view in views:
@@ -90,17 +93,18 @@ class ForwardPass:
                     x[view.start : view.stop] = out  # else the layer wrote over it
             if hold is not None:
                 hold.layers[index] = memory.after(0)
-            del memory
+            del layer, memory  # before the next ones are made
         return _outputs(torch.cat(found), views, pack) if found else x
 
     def _embedded(self, pack: Pack) -> torch.Tensor:
         if self._embedding is None:
             raise ValueError("the first layer is not here: the residual stream before these layers is needed")
-        return self._embedding.rows(pack.tokens).to(self._dtype).to(self.residual_device)
+        return self._embedding.rows(pack.tokens, self.residual_device).to(self._dtype)
 
 
 def _outputs(hidden: torch.Tensor, views: list[StepView], pack: Pack) -> torch.Tensor:
     """Pick ``pack.outputs`` from the wanted rows of all steps."""
-    rows = [view.start + row for view in views for row in view.wanted_rows.tolist()]
+    rows = [view.start + row for view in views for row in view.wanted]
     place = {row: index for index, row in enumerate(rows)}
-    return hidden[torch.tensor([place[row] for row in pack.outputs], dtype=torch.long, device=hidden.device)]
+    wanted = np.array([place[row] for row in pack.outputs], dtype=np.int64)
+    return hidden[to_device(wanted, hidden.device)]

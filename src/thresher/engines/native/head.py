@@ -36,8 +36,8 @@ class Head:
 
     def answer_rows(self, tokens: Sequence[int]) -> AnswerRows:
         """What :meth:`logits` needs for ``tokens``, each once."""
-        rows = self._table.rows(np.array(tokens, dtype=np.int64))
-        return AnswerRows(tokens, rows.to(self._device).float())
+        rows = self._table.rows(np.array(tokens, dtype=np.int64), self._device)
+        return AnswerRows(tokens, rows.float())
 
     def norm(self, hidden: torch.Tensor) -> torch.Tensor:
         """The final norm, to float32."""
@@ -51,7 +51,7 @@ class Head:
         """[outputs, hidden] to float64 [outputs]: logsumexp of the logits of the whole vocabulary."""
         sums = torch.full((len(normed),), -torch.inf, dtype=torch.float64, device=normed.device)
         if len(normed):
-            for rows in self._table.chunks(_CHUNK_ROWS):
-                logits = normed @ rows.to(self._device).float().t()
+            for rows in self._table.chunks(_CHUNK_ROWS, self._device):
+                logits = normed @ rows.float().t()
                 sums = torch.logaddexp(sums, logits.logsumexp(-1).double())
         return sums

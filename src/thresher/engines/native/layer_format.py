@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from thresher.engines.native.config import NativeConfig
+from thresher.engines.native.layers.experts import Experts
 from thresher.engines.native.layers.parts import Parts
 from thresher.engines.native.linear import Linear, empty_linear, make_linear
 from thresher.engines.native.weights import WeightSource
@@ -19,8 +20,9 @@ from thresher.engines.native.weights.layout import layer_shapes
 
 _ALIGNMENT = 256
 #: Matrices that stay in a plain precision whatever is asked for: small, and errors in them weigh more.
-_PLAIN = ("linear_attn.in_proj_a", "linear_attn.in_proj_b", "mlp.gate", "mlp.shared_expert_gate")
-_GATE, _UP, _FUSED = ".gate_proj", ".up_proj", ".gate_up_proj"
+_PLAIN = ("linear_attn.in_proj_ab", "mlp.gate", "mlp.shared_expert_gate")
+#: Matrices of the same rows that are multiplied as one: the first's rows, then the second's -> its name.
+_FUSED = {(".gate_proj", ".up_proj"): ".gate_up_proj", (".in_proj_a", ".in_proj_b"): ".in_proj_ab"}
 _EXPERTS = "mlp.experts."
 _NORMS = ("input_layernorm", "post_attention_layernorm", "self_attn.q_norm", "self_attn.k_norm")
 
@@ -47,40 +49,41 @@ class LayerFormat:
 
     def __init__(self, config: NativeConfig, layer: int, precision: str) -> None:
         self._config = config
-        self._layer = layer
+        self.layer = layer
         self._precision = precision
         shapes = layer_shapes(config, layer)
+        self.experts = {
+            name: Experts.empty(shape[0], shape[1], shape[2], precision)
+            for name, shape in shapes.items()
+            if name.startswith(_EXPERTS)
+        }
         self.linears = self._empty_linears(shapes)
-        self._vectors = {name: shape for name, shape in shapes.items() if _is_vector(name, shape)}
+        self.vectors = {name: shape for name, shape in shapes.items() if _is_vector(name, shape)}
         self._entries: dict[str, _Entry] = {}
         self.block_bytes = self._place()
 
     def _empty_linears(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Linear]:
         linears: dict[str, Linear] = {}
         for name, shape in shapes.items():
-            if name.startswith(_EXPERTS):
-                for expert in range(shape[0]):
-                    own = name.replace(_EXPERTS, f"{_EXPERTS}{expert}.")
-                    linears[own] = empty_linear(shape[1], shape[2], self._precision, "meta")
-            elif not _is_vector(name, shape) and not name.endswith(f"{_UP}.weight"):
-                own = name.removesuffix(".weight")
-                rows = 2 * shape[0] if own.endswith(_GATE) else shape[0]
+            if name not in self.experts and not _is_vector(name, shape):
+                own, parts = _fused(name.removesuffix(".weight"))
                 precision = plain_precision(self._precision) if own in _PLAIN else self._precision
-                linears[own.replace(_GATE, _FUSED)] = empty_linear(rows, shape[1], precision, "meta")
+                linears[own] = empty_linear(parts * shape[0], shape[1], precision, "meta")
         return linears
 
     def _place(self) -> int:
         end = 0
-        stored = {f"{name}/{part}": t for name, linear in self.linears.items() for part, t in linear.tensors().items()}
-        vectors = {name: torch.empty(shape, device="meta") for name, shape in self._vectors.items()}
+        matrices: dict[str, Linear | Experts] = {**self.linears, **self.experts}
+        stored = {f"{name}/{part}": t for name, matrix in matrices.items() for part, t in matrix.tensors().items()}
+        vectors = {name: torch.empty(shape, device="meta") for name, shape in self.vectors.items()}
         for name, tensor in {**stored, **vectors}.items():
             offset = -(-end // _ALIGNMENT) * _ALIGNMENT
             self._entries[name] = _Entry(offset, tensor.shape, tensor.dtype)
             end = offset + tensor.nbytes
         return -(-end // _ALIGNMENT) * _ALIGNMENT
 
-    def _views(self, block: torch.Tensor) -> dict[str, torch.Tensor]:
-        """``block`` as the tensors that lie in it."""
+    def views(self, block: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``block`` as the tensors that lie in it: ``name/part`` of matrices, the names of vectors."""
         return {
             name: block[entry.offset : entry.offset + math.prod(entry.shape) * entry.dtype.itemsize]
             .view(entry.dtype)
@@ -90,36 +93,65 @@ class LayerFormat:
 
     def fill(self, block: torch.Tensor, source: WeightSource, device: torch.device) -> None:
         """Load the layer from ``source`` into ``block``, uint8 [block_bytes] on any device; converted on ``device``."""
-        views = self._views(block)
+        views = self.views(block)
         for name, linear in self.linears.items():
             made = make_linear(self._weight(source, name, device), linear.precision, device)
             for part, tensor in made.tensors().items():
                 views[f"{name}/{part}"].copy_(tensor)
-        for name in self._vectors:
-            views[name].copy_(source.load(f"layers.{self._layer}.{name}", torch.float32).view(self._vectors[name]))
+        for name, experts in self.experts.items():
+            for expert in range(experts.count):
+                made = make_linear(self._expert(source, name, expert, device), experts.one.precision, device)
+                for part, tensor in made.tensors().items():
+                    views[f"{name}/{part}"][expert].copy_(tensor)
+        for name in self.vectors:
+            views[name].copy_(source.load(f"layers.{self.layer}.{name}", torch.float32).view(self.vectors[name]))
 
     def _weight(self, source: WeightSource, name: str, device: torch.device) -> torch.Tensor:
-        base = f"layers.{self._layer}.{name}"
+        base = f"layers.{self.layer}.{name}"
         dtype = activation_dtype(self._precision)
-        if name.startswith(_EXPERTS):
-            expert, _, kind = name.removeprefix(_EXPERTS).partition(".")
-            return source.load_rows(f"layers.{self._layer}.{_EXPERTS}{kind}", [int(expert)], dtype, device)[0]
-        if name.endswith(_FUSED):
-            gate, up = (source.load(f"{base.replace(_FUSED, part)}.weight", dtype, device) for part in (_GATE, _UP))
-            return torch.cat([gate, up])
+        for parts, fused in _FUSED.items():
+            if name.endswith(fused):
+                own = base.removesuffix(fused)
+                return torch.cat([source.load(f"{own}{part}.weight", dtype, device) for part in parts])
         return source.load(f"{base}.weight", dtype, device)
+
+    def _expert(self, source: WeightSource, name: str, expert: int, device: torch.device) -> torch.Tensor:
+        dtype = activation_dtype(self._precision)
+        return source.load_rows(f"layers.{self.layer}.{name}", [expert], dtype, device)[0]
 
     def parts(self, block: torch.Tensor) -> Parts:
         """The layer's weights over a filled ``block`` on the device that computes; shared, not copied."""
-        views = self._views(block)
+        views = self.views(block)
         linears = {
             name: linear.with_tensors({part: views[f"{name}/{part}"] for part in linear.tensors()})
             for name, linear in self.linears.items()
         }
-        vectors = {name: views[name] for name in self._vectors}
+        experts = {
+            name: stacked.with_tensors({part: views[f"{name}/{part}"] for part in stacked.tensors()})
+            for name, stacked in self.experts.items()
+        }
+        vectors = {name: views[name] for name in self.vectors}
         offset = self._config.norm_offset
         norms = {name: views[f"{name}.weight"] + offset for name in _NORMS if f"{name}.weight" in vectors}
-        return Parts(linears, vectors, norms)
+        return Parts(linears, experts, vectors, norms)
+
+
+def expanded_bytes(config: NativeConfig, precision: str) -> int:
+    """Memory of the largest layer in the precision that it is multiplied in, where it is stored in another one."""
+    multiplied_in = precision.removeprefix("nvfp4-")
+    if multiplied_in == precision:
+        return 0
+    first = {kind: config.layer_kinds.index(kind) for kind in config.layer_kinds}
+    return max(LayerFormat(config, layer, multiplied_in).block_bytes for layer in first.values())
+
+
+def _fused(name: str) -> tuple[str, int]:
+    """The matrix that ``name`` is multiplied in, and of how many it is made."""
+    for parts, fused in _FUSED.items():
+        for part in parts:
+            if name.endswith(part):
+                return name.removesuffix(part) + fused, len(parts)
+    return name, 1
 
 
 def _is_vector(name: str, shape: tuple[int, ...]) -> bool:

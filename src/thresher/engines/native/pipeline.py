@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from thresher.engines.native.forward import ForwardPass, HeldPrefix
+from thresher.engines.native.handover import Handed, Handover
 from thresher.engines.native.pack import Pack
 
 Result = TypeVar("Result")
@@ -49,25 +50,28 @@ class Pipeline:
 
     def __init__(self, parts: Sequence[ForwardPass]) -> None:
         self._parts = parts
+        self._handovers = [Handover(part.residual_device) for part in parts[1:]]
         self._workers: list[Executor] = [_AtOnce()] if len(parts) == 1 else [_worker(part.device) for part in parts]
 
     @property
     def packs_in_flight(self) -> int:
         """How many packs to have on their way: one for each device, and one to be laid out and answered meanwhile."""
+        if len(self._parts) == 1 and self._parts[0].device.type == "cuda":
+            return 2  # work is queued on the device, which frees what it has done with before it begins the next pack
         return packs_in_flight(len(self._parts))
 
     def run(self, pack: Pack, held: HeldPrefix | None, finish: Callable[[torch.Tensor], Result]) -> Sent[Result]:
         """Read ``pack``; ``finish`` gets the residual stream of its outputs, on the thread of the last device."""
-        steps: list[Future[torch.Tensor]] = []
+        steps: list[Future[Handed]] = []
         for index, worker in enumerate(self._workers):
             steps.append(worker.submit(self._run, index, pack, held, steps[-1] if steps else None))
         last = steps[-1]
-        return Sent(steps, self._workers[-1].submit(lambda: finish(last.result())))
+        return Sent(steps, self._workers[-1].submit(lambda: finish(last.result().x)))
 
     def hold(self, pack: Pack) -> tuple[HeldPrefix, Sent[None]]:
         """Read a prefix, a pack of one segment. Packs sent after it may go on from it; it is whole when they begin."""
         prefix = HeldPrefix()
-        steps: list[Future[torch.Tensor]] = []
+        steps: list[Future[Handed]] = []
         for index, worker in enumerate(self._workers):
             steps.append(worker.submit(self._hold, index, pack, prefix, steps[-1] if steps else None))
         last = steps[-1]
@@ -78,23 +82,21 @@ class Pipeline:
         for worker in self._workers:
             worker.shutdown(wait=True, cancel_futures=True)
 
-    def _run(
-        self, index: int, pack: Pack, held: HeldPrefix | None, before: Future[torch.Tensor] | None
-    ) -> torch.Tensor:
-        x = None if before is None else before.result()
+    def _run(self, index: int, pack: Pack, held: HeldPrefix | None, before: Future[Handed] | None) -> Handed:
+        x = None if before is None else before.result().take()
         return self._handed_over(index, self._parts[index].run(pack, held, x))
 
-    def _hold(self, index: int, pack: Pack, prefix: HeldPrefix, before: Future[torch.Tensor] | None) -> torch.Tensor:
-        x = None if before is None else before.result()
+    def _hold(self, index: int, pack: Pack, prefix: HeldPrefix, before: Future[Handed] | None) -> Handed:
+        x = None if before is None else before.result().take()
         return self._handed_over(index, self._parts[index].hold(pack, prefix, x))
 
-    def _handed_over(self, index: int, x: torch.Tensor) -> torch.Tensor:
-        """``x`` where the next device takes it; copied by the thread of this one, before it begins the next pack."""
-        return x if index == len(self._parts) - 1 else x.to(self._parts[index + 1].residual_device)
+    def _handed_over(self, index: int, x: torch.Tensor) -> Handed:
+        """``x`` on its way to where the next device takes it; sent before this one begins the next pack."""
+        return Handed(x, None) if index == len(self._handovers) else self._handovers[index].send(x)
 
 
 def packs_in_flight(devices: int) -> int:
-    """Of a pipeline over so many devices; each is a residual stream in memory."""
+    """Of a pipeline over so many devices, those that are a residual stream in memory."""
     return 1 if devices == 1 else devices + 1
 
 
@@ -119,5 +121,5 @@ def _enter(device: torch.device) -> None:
         torch.cuda.set_device(device)
 
 
-def _wait(step: Future[torch.Tensor]) -> None:
+def _wait(step: Future[Handed]) -> None:
     step.result()

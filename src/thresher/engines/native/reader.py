@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from thresher.engines.native.pack import HELD, Place, Tree, lay_out
 from thresher.engines.native.pipeline import Pipeline, Sent
 from thresher.engines.native.reading import Found, Reading, answer_tokens
 from thresher.engines.native.sizing import Sizes
+from thresher.engines.native.transfer import to_device, to_host
 from thresher.types import Prompt
 
 
@@ -35,7 +36,7 @@ class Flight:
         self,
         reader: Reader,
         held: _Held,
-        sent: Sent[Found],
+        sent: Sent[Callable[[], Found]],
         readings: Sequence[tuple[Reading, int, dict[Place, int]]],  # with the rows of each one's tree, and its outputs
     ) -> None:
         self._reader = reader
@@ -51,7 +52,7 @@ class Flight:
         """
         if self._held.sent is not None:
             self._wait_for_prefix(self._held.sent)
-        found = self._sent.result()
+        found = self._sent.result()()
         for reading, rows, ranks in self._readings:
             reading.computed_tokens += rows
             reading.feed(found, ranks)
@@ -113,15 +114,22 @@ class Reader:
         return _Held(prompt, *self._pipeline.hold(pack), len(prompt.prefix_tokens))
 
     @torch.inference_mode()
-    def _find(self, hidden: torch.Tensor, held: _Held, mass_ranks: list[int]) -> Found:
-        """What is wanted of the outputs' residual stream; on the thread of the last device."""
+    def _find(self, hidden: torch.Tensor, held: _Held, mass_ranks: list[int]) -> Callable[[], Found]:
+        """What is wanted of the outputs' residual stream; on the thread of the last device, which does not wait."""
         if held.answers is None:
             held.answers = self._head.answer_rows(answer_tokens(held.prompt))
         normed = self._head.norm(hidden)
-        logits = self._head.logits(normed, held.answers).double().cpu().numpy()
-        sums = np.full(len(normed), np.nan)
-        sums[mass_ranks] = self._head.logsumexp(normed[mass_ranks]).cpu().numpy()
-        return Found(logits, sums, held.answers.columns)
+        logits = to_host(self._head.logits(normed, held.answers).double())
+        with_mass = normed[to_device(np.array(mass_ranks, dtype=np.int64), normed.device)]
+        masses = to_host(self._head.logsumexp(with_mass))
+        columns = held.answers.columns
+
+        def wait() -> Found:
+            sums = np.full(len(normed), np.nan)
+            sums[mass_ranks] = masses()
+            return Found(logits(), sums, columns)
+
+        return wait
 
 
 def _mass_ranks(readings: Sequence[Reading], ranks: Sequence[dict[Place, int]]) -> list[int]:

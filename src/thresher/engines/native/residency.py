@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from thresher.errors import EngineCapacityError
@@ -25,8 +26,9 @@ def resident_layers(block_bytes: Sequence[int], memory_bytes: int | None) -> fro
     slots = SLOTS * max(block_bytes)
     if memory_bytes < slots:
         raise EngineCapacityError(
-            f"--weights-memory {memory_bytes / _MIB:,.1f} MiB: the least is two of the largest layers, "
-            f"{slots / _MIB:,.1f} MiB; all {len(block_bytes)} layers take {sum(block_bytes) / _MIB:,.1f} MiB"
+            f"--weights-memory {math.floor(10 * memory_bytes / _MIB) / 10:,.1f} MiB: the least is two of the largest "
+            f"layers, {math.ceil(10 * slots / _MIB) / 10:,.1f} MiB; all {len(block_bytes)} layers take "
+            f"{math.ceil(10 * sum(block_bytes) / _MIB) / 10:,.1f} MiB"
         )
     for streamed in range(SLOTS + 1, len(block_bytes)):
         resident = _spread(len(block_bytes), streamed)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from thresher.engines.base import EngineOptions
 from thresher.engines.native.config import NativeConfig
+from thresher.engines.native.kernels.attention.joined import FEW_KEYS, KEYS_PER_QUERY
 from thresher.errors import EngineCapacityError, UsageError
 from thresher.models.facts import ModelFacts
 
@@ -16,9 +17,12 @@ logger = logging.getLogger(__name__)
 
 #: Engine-specific settings a profile may hold, with their least and largest values.
 SETTINGS: Mapping[str, tuple[int, int]] = {"pack_tokens": (256, 1 << 20), "step_tokens": (64, 1 << 17)}
-_CPU_STEP_TOKENS, _GPU_STEP_TOKENS, _LARGE_GPU_STEP_TOKENS = 1024, 8192, 16_384
-#: The activations of a large step may take this share of the memory that the weights leave.
-_LARGE_STEP_SHARE = 1 / 8
+_CPU_STEP_TOKENS, _GPU_STEP_TOKENS = 1024, 8192
+#: Larger steps keep a GPU busier: multiplies have fewer partial waves, the delta rule more sequences, experts more rows
+#: each (on an H200, 512 experts: 11% faster in steps of 32,768 tokens than of 16,384).
+_LARGE_GPU_STEP_TOKENS = (32_768, 16_384)
+#: The activations of a large step may take this share of the memory that the weights leave; with experts the other.
+_LARGE_STEP_SHARE, _LARGE_EXPERTS_STEP_SHARE = 1 / 8, 1 / 2
 _CPU_PACK_TOKENS, _GPU_PACK_TOKENS, _STREAMED_PACK_TOKENS = 8192, 65_536, 262_144
 #: States of DeltaNet that a pack's open segments may take, as a share of the free memory.
 _STATE_SHARE = 1 / 8
@@ -29,6 +33,8 @@ _STATE_COPIES = 3
 _DELTA_TEMPORARY_BYTES = 1 << 29
 #: Tokens of the prefix for which memory is set aside in every layer.
 _PREFIX_TOKENS = 4096
+#: The residual stream of a pack stays on the card up to this share of its free memory, else it waits in host memory.
+RESIDUAL_SHARE = 0.25
 #: Part of the free memory that is left to everything else.
 _RESERVE_SHARE = 0.1
 #: A context below this could hold no document worth labelling.
@@ -68,7 +74,7 @@ def state_bytes(config: NativeConfig) -> int:
 
 def step_row_bytes(config: NativeConfig, value_bytes: int) -> int:
     """Activations of one token within a step, at the widest moment of a layer; an estimate from above."""
-    feed_forward = 3 * max(config.intermediate_size, *_moe_widths(config))
+    feed_forward = max(3 * config.intermediate_size, _moe_width(config))
     query_size = config.query_heads * config.head_dim
     mixer = [value_bytes * 3 * query_size + 4 * 3 * query_size]
     if config.delta is not None:
@@ -77,9 +83,19 @@ def step_row_bytes(config: NativeConfig, value_bytes: int) -> int:
     return 4 * value_bytes * config.hidden_size + max(value_bytes * feed_forward, *mixer)
 
 
-def _moe_widths(config: NativeConfig) -> tuple[int, int]:
+def _moe_width(config: NativeConfig) -> int:
+    """Values of a token's rows in its experts: gathered and gate with up, or gate with up, product and output."""
     moe = config.moe
-    return (0, 0) if moe is None else (moe.expert_size * moe.experts_per_token, moe.shared_expert_size)
+    if moe is None:
+        return 0
+    return moe.experts_per_token * (config.hidden_size + 3 * moe.expert_size) + 3 * moe.shared_expert_size
+
+
+def joined_keys_bytes(config: NativeConfig, value_bytes: int, step_rows: int) -> int:
+    """Copies of keys and values for one launch of attention (kernels/attention/joined.py), on a GPU."""
+    if "full" not in config.layer_kinds:
+        return 0
+    return max(FEW_KEYS, KEYS_PER_QUERY * step_rows) * 2 * config.kv_heads * config.head_dim * value_bytes
 
 
 def plan_sizes(
@@ -102,19 +118,20 @@ def plan_sizes(
     settings = check_settings(options.settings)
     states = state_bytes(config)
     usable = int(free_bytes * (1 - _RESERVE_SHARE))
-    step_rows = settings.get("step_tokens") or _step_tokens(step_row_bytes(config, value_bytes), usable, on_gpu=on_gpu)
+    step_rows = settings.get("step_tokens") or _step_tokens(config, value_bytes, usable, on_gpu=on_gpu)
     step_spans = _spans(usable, _STATE_COPIES * states)
     fixed = (
         step_rows * step_row_bytes(config, value_bytes)
         + _STATE_COPIES * step_spans * states
         + (_DELTA_TEMPORARY_BYTES if states else 0)
+        + (joined_keys_bytes(config, value_bytes, step_rows) if on_gpu else 0)
         + _prefix_bytes(config, value_bytes, states)
     )
     fits = max(0, usable - fixed) // row_bytes(config, value_bytes, packs_in_flight)
     context = _context_tokens(facts, options.context_tokens, fits)
-    wished = _STREAMED_PACK_TOKENS if streams else _GPU_PACK_TOKENS if on_gpu else _CPU_PACK_TOKENS
-    if packs_in_flight > 1 and on_gpu and not streams:
-        wished = _PIPELINED_PACK_TOKENS
+    wished = _wished_pack_tokens(on_gpu=on_gpu, streams=streams, pipelined=packs_in_flight > 1)
+    if on_gpu:  # a smaller pack costs less than a residual stream that waits in host memory
+        wished = min(wished, int(RESIDUAL_SHARE * free_bytes) // (packs_in_flight * config.hidden_size * value_bytes))
     return Sizes(
         pack_rows=min(settings.get("pack_tokens", wished), max(fits, context)),
         pack_segments=_spans(usable, states),
@@ -122,6 +139,14 @@ def plan_sizes(
         step_spans=step_spans,
         largest_request_tokens=context,
     )
+
+
+def _wished_pack_tokens(*, on_gpu: bool, streams: bool, pipelined: bool) -> int:
+    if streams:
+        return _STREAMED_PACK_TOKENS
+    if not on_gpu:
+        return _CPU_PACK_TOKENS
+    return _PIPELINED_PACK_TOKENS if pipelined else _GPU_PACK_TOKENS
 
 
 def check_settings(settings: Mapping[str, int]) -> Mapping[str, int]:
@@ -137,12 +162,12 @@ def check_settings(settings: Mapping[str, int]) -> Mapping[str, int]:
     return settings
 
 
-def _step_tokens(bytes_each: int, usable_bytes: int, *, on_gpu: bool) -> int:
-    """Larger steps keep a large GPU busier: measured, 2% from 8,192 to 16,384 tokens (benchmarks/native_prefill.py)."""
+def _step_tokens(config: NativeConfig, value_bytes: int, usable_bytes: int, *, on_gpu: bool) -> int:
     if not on_gpu:
         return _CPU_STEP_TOKENS
-    large = _LARGE_GPU_STEP_TOKENS * bytes_each <= _LARGE_STEP_SHARE * usable_bytes
-    return _LARGE_GPU_STEP_TOKENS if large else _GPU_STEP_TOKENS
+    bytes_each = step_row_bytes(config, value_bytes)
+    most = usable_bytes * (_LARGE_STEP_SHARE if config.moe is None else _LARGE_EXPERTS_STEP_SHARE)
+    return next((tokens for tokens in _LARGE_GPU_STEP_TOKENS if tokens * bytes_each <= most), _GPU_STEP_TOKENS)
 
 
 def _spans(usable_bytes: int, bytes_each: int) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from thresher.engines.native.kernels.attention import Piece
-from thresher.engines.native.pack import Pack, Segment, Span
+from thresher.engines.native.pack import Pack, Segment, Span, Step
+from thresher.engines.native.transfer import to_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,27 +23,31 @@ class StepView:
     sources: tuple[int, ...]  # per span, the segment whose state it starts from (itself, its parent or HELD)
     pieces: tuple[Piece, ...]  # of the attention of all rows
     wanted_pieces: tuple[Piece, ...]  # of the attention of the wanted rows, counted among themselves
-    wanted_rows: torch.Tensor  # int64
+    wanted: tuple[int, ...]  # rows whose hidden state is wanted of the last layer
+    wanted_rows: torch.Tensor  # int64: the same on the device
     cos: torch.Tensor  # float32 [rows, 1, rotary_dim / 2]
     sin: torch.Tensor
 
 
 def step_views(pack: Pack, cos: torch.Tensor, sin: torch.Tensor) -> list[StepView]:
     """One view per step; ``cos`` and ``sin`` [rows of the pack, 1, rotary_dim / 2] are on the device."""
-    return [
-        StepView(
-            start=step.start,
-            stop=step.stop,
-            spans=step.spans,
-            sources=tuple(_source(pack.segments[span.segment], span) for span in step.spans),
-            pieces=tuple(attention_pieces(pack, step.spans, [span.length for span in step.spans])),
-            wanted_pieces=tuple(attention_pieces(pack, step.spans, [span.wanted for span in step.spans])),
-            wanted_rows=torch.tensor(_wanted_rows(step.spans), dtype=torch.long, device=cos.device),
-            cos=cos[step.start : step.stop],
-            sin=sin[step.start : step.stop],
-        )
-        for step in pack.steps
-    ]
+    return [_step_view(pack, step, cos[step.start : step.stop], sin[step.start : step.stop]) for step in pack.steps]
+
+
+def _step_view(pack: Pack, step: Step, cos: torch.Tensor, sin: torch.Tensor) -> StepView:
+    wanted = _wanted_rows(step.spans)
+    return StepView(
+        start=step.start,
+        stop=step.stop,
+        spans=step.spans,
+        sources=tuple(_source(pack.segments[span.segment], span) for span in step.spans),
+        pieces=tuple(attention_pieces(pack, step.spans, [span.length for span in step.spans])),
+        wanted_pieces=tuple(attention_pieces(pack, step.spans, [span.wanted for span in step.spans])),
+        wanted=wanted,
+        wanted_rows=to_device(np.array(wanted, dtype=np.int64), cos.device),
+        cos=cos,
+        sin=sin,
+    )
 
 
 def attention_pieces(pack: Pack, spans: Sequence[Span], counts: Sequence[int]) -> list[Piece]:
@@ -84,10 +90,10 @@ def _source(segment: Segment, span: Span) -> int:
     return segment.parent
 
 
-def _wanted_rows(spans: Sequence[Span]) -> list[int]:
+def _wanted_rows(spans: Sequence[Span]) -> tuple[int, ...]:
     rows: list[int] = []
     row = 0
     for span in spans:
         row += span.length
         rows.extend(range(row - span.wanted, row))
-    return rows
+    return tuple(rows)

@@ -11,6 +11,7 @@ import torch
 from thresher.engines.native.config import NativeConfig
 from thresher.engines.native.layer_format import LayerFormat, activation_dtype
 from thresher.engines.native.layers.layer import Layer
+from thresher.engines.native.pinned import PinnedMemory
 from thresher.engines.native.residency import SLOTS
 from thresher.engines.native.weights import WeightSource
 
@@ -126,10 +127,18 @@ class LayerStore:
         self._layers = range(source.config.layer_count) if layers is None else layers
         self._formats = {layer: LayerFormat(source.config, layer, precision) for layer in self._layers}
         self._resident = {layer: self._layer(layer, self._load(layer, device)) for layer in sorted(resident)}
+        self._on_host: dict[int, torch.Tensor] = {}
         streamed = [layer for layer in self._layers if layer not in resident]
-        self._on_host = {layer: self._load_pinned(layer) for layer in streamed} if keep_on_host else {}
+        self._pinned: list[PinnedMemory] = []
+        self._streamer: Streamer | None = None
+        try:
+            self._on_host = {layer: self._load_on_host(layer) for layer in streamed} if keep_on_host else {}
+        except BaseException:
+            self.close()
+            raise
         slot_bytes = max(form.block_bytes for form in self._formats.values())
-        self._streamer = Streamer(streamed, self._fetch, slot_bytes, device) if streamed else None
+        if streamed:
+            self._streamer = Streamer(streamed, self._fetch, slot_bytes, device)
 
     def visit(self) -> Iterator[tuple[int, Layer]]:
         """Every layer in order, with its number; one that is streamed is valid until the next one is asked for."""
@@ -148,6 +157,9 @@ class LayerStore:
             self._streamer.close()
             self._streamer = None
         self._resident, self._on_host = {}, {}
+        for memory in self._pinned:
+            memory.close()
+        self._pinned = []
 
     def _layer(self, index: int, block: torch.Tensor) -> Layer:
         parts = self._formats[index].parts(block)
@@ -158,9 +170,14 @@ class LayerStore:
         self._formats[index].fill(block, self._source, device)
         return block
 
-    def _load_pinned(self, index: int) -> torch.Tensor:
-        pin = self._device.type == "cuda"
-        block = torch.empty(self._formats[index].block_bytes, dtype=torch.uint8, pin_memory=pin)
+    def _load_on_host(self, index: int) -> torch.Tensor:
+        """The layer in host memory, pinned for a card."""
+        size = self._formats[index].block_bytes
+        if self._device.type == "cuda":
+            self._pinned.append(PinnedMemory(size))
+            block = self._pinned[-1].block
+        else:
+            block = torch.empty(size, dtype=torch.uint8)
         self._formats[index].fill(block, self._source, self._device)
         return block
 

@@ -12,9 +12,12 @@ from thresher.engines.servers.client.limit import Limit
 from thresher.engines.servers.client.retry import Backoff
 from thresher.engines.servers.client.transport import Client
 from thresher.engines.servers.fault import AbsentError, BusyError, LoadingError, ServerError
+from thresher.errors import ThresherError
 
 #: A server that answers that it is loading or busy is waited for so many times as long as one that does not answer.
 _PATIENCE_WITH_SIGNS_OF_LIFE = 10
+#: A server that came back so many times without reading anything is given up.
+_MOST_RETURNS_IN_VAIN = 25
 _NEWEST_SHARE = 0.2  # of a new measurement in the speed
 
 
@@ -45,6 +48,7 @@ class Endpoint:
         self._trouble_since_s = 0.0
         self._useless = False
         self._busy_times = 0
+        self._returns_in_vain = 0
         self._paused_until_s = 0.0
         self._reviving: asyncio.Task[None] | None = None
         self._tokens_per_second: float | None = None
@@ -63,16 +67,16 @@ class Endpoint:
         """Whether it has been in trouble for longer than it is waited for."""
         if self.trouble is None:
             return False
-        if self._patience.given_up():
+        if self._useless or self._returns_in_vain > _MOST_RETURNS_IN_VAIN or self._patience.given_up():
             return True
         patience_s = self._patience.away_s
         if isinstance(self.trouble, (LoadingError, BusyError)):
             patience_s *= _PATIENCE_WITH_SIGNS_OF_LIFE
-        return self._useless or time.monotonic() - self._trouble_since_s > patience_s
+        return time.monotonic() - self._trouble_since_s > patience_s
 
     def was_read(self, tokens: int, seconds: float, at_once: int) -> None:
         """A request of so many computed tokens took so long, with so many in flight."""
-        self.trouble, self._busy_times = None, 0
+        self.trouble, self._busy_times, self._returns_in_vain = None, 0, 0
         self.limit.was_read(tokens, time.monotonic())
         speed = tokens * at_once / max(seconds, 1e-6)
         known = self._tokens_per_second
@@ -135,15 +139,23 @@ class Endpoint:
         self.trouble = fault
 
     async def _revive(self) -> None:
-        backoff, failures = Backoff(), 0
+        backoff, failures = Backoff(), self._returns_in_vain
         while True:
+            if failures:
+                await asyncio.sleep(backoff.pause_s(failures))
             try:
                 adapter = await self._kind.connect(self.client, self._wishes)
                 break
             except ServerError as fault:
                 self.trouble = fault
+            except ThresherError as error:  # it came back as something else
+                self._useless, self.trouble, self._reviving = True, AbsentError(str(error)), None
+                return
             failures += 1
-            await asyncio.sleep(backoff.pause_s(failures))
+        self._came_back(adapter)
+
+    def _came_back(self, adapter: Adapter) -> None:
+        self._returns_in_vain += 1
         known, found = self.adapter.facts, adapter.facts
         if found.model_fingerprint != known.model_fingerprint:
             self.trouble = AbsentError(
@@ -151,6 +163,8 @@ class Endpoint:
                 "model again that the run began with, or run the command again for the new one"
             )
             self._useless = True
+        elif not isinstance(self.trouble, BusyError):
+            self.trouble = None
         self.adapter = adapter
         if found.slots != known.slots:
             self.limit = Limit(found.slots)

@@ -20,6 +20,8 @@ from thresher.types import Failure, Request, Scores
 #: ``score`` is given this many requests for each that the servers read at once, so that few wait at a batch's end.
 _REQUESTS_PER_LANE = 16
 _TOKENS_PER_CALL = 1_000_000
+#: Requests at the servers and answers that nobody has taken yet.
+_MOST_IN_HAND = 1024
 
 
 class ServerEngine:
@@ -66,8 +68,7 @@ class ServerEngine:
             else:
                 yield Scores(request_id=request.request_id, failure=failure)
         if accepted:
-            capacity = 2 * max(len(accepted), START)
-            yield from self._loop.stream(lambda outlet: self._dispatcher.read(accepted, outlet), capacity)
+            yield from self._loop.stream(lambda outlet: self._dispatcher.read(accepted, outlet), _MOST_IN_HAND)
 
     def _refuse(self, request: Request) -> Failure | None:
         limit, bytes_per_token = self._info.largest_request_tokens, self._info.bytes_per_token or 1.0

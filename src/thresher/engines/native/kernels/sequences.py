@@ -12,6 +12,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from thresher.engines.native.transfer import to_device
+
 _KEPT = 64
 
 
@@ -36,7 +38,7 @@ def _places(lengths: tuple[int, ...], device: torch.device) -> Places:
     numbers = np.repeat(np.arange(len(lengths)), counts)
     within = np.arange(offsets[-1]) - offsets[numbers]
     return Places(
-        torch.from_numpy(offsets).to(device),
-        torch.from_numpy(numbers.astype(np.int32)).to(device),
-        torch.from_numpy(within.astype(np.int32)).to(device),
+        to_device(offsets, device),
+        to_device(numbers.astype(np.int32), device),
+        to_device(within.astype(np.int32), device),
     )

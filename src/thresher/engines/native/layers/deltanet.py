@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
 
 from thresher.engines.native.config import DeltaConfig, NativeConfig
 from thresher.engines.native.kernels.conv import causal_conv
+from thresher.engines.native.kernels.delta_gates import delta_gates
 from thresher.engines.native.kernels.delta_rule import DeltaRuleInputs, DeltaRuleKernel
 from thresher.engines.native.kernels.gated_norm import gated_norm
 from thresher.engines.native.kernels.norm import Normed
@@ -57,7 +57,10 @@ class DeltaNet:
             key_heads=self._delta.key_heads,
             key_dim=self._delta.key_dim,
         )
-        log_decays, rates = self._gates(h.plain_rows())
+        ab = self._parts.linear("linear_attn.in_proj_ab")(h.plain_rows())
+        log_decays, rates = delta_gates(
+            ab, self._parts.vector("linear_attn.A_log"), self._parts.vector("linear_attn.dt_bias")
+        )
         out, states = self._kernel(
             DeltaRuleInputs(
                 queries=mixed.queries,
@@ -75,13 +78,6 @@ class DeltaNet:
         if pruned:
             return self._output(out[view.wanted_rows], self.reads.quantize_activation(h.plain_rows(view.wanted_rows)))
         return self._output(out, h_all)
-
-    def _gates(self, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log decays and rates of each token, both float32 [rows, value_heads]."""
-        parts = self._parts
-        rates = torch.sigmoid(parts.linear("linear_attn.in_proj_b")(h).float())
-        steps = F.softplus(parts.linear("linear_attn.in_proj_a")(h).float() + parts.vector("linear_attn.dt_bias"))
-        return parts.vector("linear_attn.A_log").exp().neg() * steps, rates
 
     def _output(self, out: torch.Tensor, h: Activation) -> torch.Tensor:
         parts = self._parts

@@ -13,7 +13,7 @@ from thresher.engines.native.layers.attention import Attention
 from thresher.engines.native.layers.deltanet import DeltaNet
 from thresher.engines.native.layers.memory import HeldLayer, Memory
 from thresher.engines.native.layers.mixer import Mixer
-from thresher.engines.native.layers.mlp import Mlp
+from thresher.engines.native.layers.mlp import FeedForward, Mlp
 from thresher.engines.native.layers.moe import Moe
 from thresher.engines.native.layers.parts import Parts
 from thresher.engines.native.step_view import StepView
@@ -26,19 +26,26 @@ class Layer:
         self, config: NativeConfig, kind: LayerKind, parts: Parts, dtype: torch.dtype, device: torch.device
     ) -> None:
         self._config = config
+        self._kind = kind
         self._parts = parts
         self._dtype = dtype
         self._device = device
         self._mixer: Mixer
         if kind == "delta" and config.delta is not None:
-            self._mixer = DeltaNet(config, config.delta, parts, choose_delta_rule(device))
+            kernel = choose_delta_rule(device, config.delta.key_dim, config.delta.value_dim)
+            self._mixer = DeltaNet(config, config.delta, parts, kernel)
         else:
             self._mixer = Attention(config, parts, choose_attention(device, dtype))
-        self._feed_forward = (
+        self._feed_forward: FeedForward = (
             Moe(config.moe, parts)
             if config.moe
             else Mlp(parts.linear("mlp.gate_up_proj"), parts.linear("mlp.down_proj"))
         )
+
+    def prepared(self) -> Layer:
+        """The layer ready to read a pack: what its precision expands has been, in memory that is free with it."""
+        parts = self._parts.prepared()
+        return self if parts is self._parts else Layer(self._config, self._kind, parts, self._dtype, self._device)
 
     def memory(self, rows: int, held: HeldLayer | None) -> Memory:
         """An empty memory for a pack of so many rows behind what this layer holds of the prefix."""
@@ -55,8 +62,8 @@ class Layer:
             return mixed
         del h
         x = x[view.wanted_rows] if pruned else x
-        reads = self._feed_forward.reads
-        plain = reads is None or not quantizes(reads)
-        h = add_norm(x, mixed, self._parts.norm("post_attention_layernorm"), eps, plain=plain, quantize=not plain)
-        fed = self._feed_forward(h.plain_rows() if reads is None else h.activation(reads))
+        rounds = quantizes(self._feed_forward.reads)
+        plain = self._feed_forward.reads_plain or not rounds
+        h = add_norm(x, mixed, self._parts.norm("post_attention_layernorm"), eps, plain=plain, quantize=rounds)
+        fed = self._feed_forward.fed(h)
         return torch.add(fed, h.total, out=h.total if pruned else x)

@@ -55,9 +55,7 @@ class DeltaMemory:
     def before(self, sources: Sequence[int]) -> DeltaState:
         """The states of ``sources``, stacked along a new first dimension."""
         states = [self._states[source] for source in sources]
-        return DeltaState(
-            torch.stack([state.recurrent for state in states]), torch.stack([state.tail for state in states])
-        )
+        return DeltaState(_stack([state.recurrent for state in states]), torch.stack([state.tail for state in states]))
 
     def keep(self, spans: Sequence[Span], states: DeltaState) -> None:
         """Take the stacked states after ``spans``, of those that something goes on from."""
@@ -69,6 +67,13 @@ class DeltaMemory:
         """Where ``segment`` ended; a copy, so that nothing else is kept alive by it."""
         state = self._states[segment]
         return DeltaState(state.recurrent.clone(), state.tail.clone())
+
+
+def _stack(states: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Along a new first dimension; states that are kept [V, K] (as a kernel left them) stay so."""
+    if all(state.mT.is_contiguous() for state in states):
+        return torch.stack([state.mT for state in states]).mT
+    return torch.stack(list(states))
 
 
 Memory = AttentionMemory | DeltaMemory

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 
-from thresher.engines.native.kernels.rows import activation
+from thresher.engines.native.kernels.norm import Normed
+from thresher.engines.native.kernels.rows import Rows, activation
 from thresher.engines.native.kernels.swiglu import swiglu
 from thresher.engines.native.linear import Activation, Linear
 
 
+class FeedForward(Protocol):
+    """The second half of a layer."""
+
+    @property
+    def reads(self) -> Linear:
+        """A layer that multiplies the normed rows, in whose precision they are wanted."""
+
+    @property
+    def reads_plain(self) -> bool:
+        """Whether they are wanted as they are, too."""
+
+    def fed(self, h: Normed) -> torch.Tensor:
+        """Normed [T, hidden] to [T, hidden]."""
+
+
 class Mlp:
     """``down(silu(gate(h)) * up(h))``; gate and up are one weight, the gate's rows first."""
+
+    reads_plain = False
 
     def __init__(self, gate_up: Linear, down: Linear) -> None:
         self._gate_up = gate_up
@@ -18,10 +38,18 @@ class Mlp:
 
     @property
     def reads(self) -> Linear:
-        """The layer that multiplies the normed rows, in whose precision they are wanted."""
+        """See :class:`FeedForward`."""
         return self._gate_up
+
+    def fed(self, h: Normed) -> torch.Tensor:
+        """See :class:`FeedForward`."""
+        return self(h.activation(self._gate_up))
 
     def __call__(self, h: torch.Tensor | Activation) -> torch.Tensor:
         """[T, hidden] to [T, hidden]."""
-        gate_up = self._gate_up(h)
-        return self._down(activation(self._down, lambda quantize: swiglu(gate_up, quantize=quantize), gate_up.dtype))
+        gate_up = self._gate_up.product(h)
+
+        def gated(quantize: bool) -> Rows:
+            return swiglu(gate_up.values, quantize=quantize, factors=gate_up.factors)
+
+        return self._down(activation(self._down, gated, gate_up.values.dtype))

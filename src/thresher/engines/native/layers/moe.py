@@ -1,61 +1,84 @@
-"""A mixture of experts with an optional shared expert."""
+"""A mixture of experts with an optional shared expert.
+
+Rows are sorted by expert, so that each of the two matrices is one product for all experts. Nothing here depends on
+other tokens, not even the order of sums: a token's experts are added from the best one down.
+"""
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import dataclass
 
 import torch
 
 from thresher.engines.native.config import MoeConfig
+from thresher.engines.native.kernels.combine import combine
+from thresher.engines.native.kernels.grouped import Groups
+from thresher.engines.native.kernels.norm import Normed
+from thresher.engines.native.kernels.rows import activation
+from thresher.engines.native.kernels.swiglu import swiglu
+from thresher.engines.native.layers.experts import picked
 from thresher.engines.native.layers.mlp import Mlp
 from thresher.engines.native.layers.parts import Parts
-from thresher.engines.native.linear import Activation
+from thresher.engines.native.linear import Activation, Linear
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """T tokens, k experts for each; M = T * k rows sorted by expert."""
+
+    weights: torch.Tensor  # float32 [T, k]
+    tokens: torch.Tensor  # int64 [M]: the token of each row
+    places: torch.Tensor  # int64 [T, k]: the row of each token's expert
+    groups: Groups  # rows of each expert
 
 
 class Moe:
     """Each token goes to its best experts; their outputs are added, weighted by the router."""
 
+    #: The router reads the normed rows unrounded.
+    reads_plain = True
+
     def __init__(self, moe: MoeConfig, parts: Parts) -> None:
         self._moe = moe
         self._parts = parts
-        self._experts = [
-            Mlp(parts.linear(f"mlp.experts.{index}.gate_up_proj"), parts.linear(f"mlp.experts.{index}.down_proj"))
-            for index in range(moe.experts)
-        ]
+        self._gate_up = parts.experts("mlp.experts.gate_up_proj")
+        self._down = parts.experts("mlp.experts.down_proj")
 
     @property
-    def reads(self) -> None:
-        """The router and every expert read the rows themselves."""
+    def reads(self) -> Linear:
+        """See :class:`~thresher.engines.native.layers.mlp.FeedForward`."""
+        return self._gate_up.one
 
-    def __call__(self, h: torch.Tensor | Activation) -> torch.Tensor:
-        """[T, hidden] to [T, hidden]."""
-        h = cast(torch.Tensor, h)  # as it has no ``reads``
-        weights, chosen = self._route(h)
-        out = torch.zeros(h.shape, dtype=torch.float32, device=h.device)
-        order = chosen.flatten().argsort(stable=True)
-        counts = torch.bincount(chosen.flatten(), minlength=self._moe.experts).tolist()
-        tokens = order // self._moe.experts_per_token
-        weights = weights.flatten()[order]
-        first = 0
-        for expert, count in zip(self._experts, counts, strict=True):
-            if count:
-                rows = tokens[first : first + count]
-                found = expert(h[rows]).float() * weights[first : first + count, None]
-                out.index_add_(0, rows, found)
-                first += count
-        if self._moe.shared_expert_size:
-            out += self._shared(h)
-        return out.to(h.dtype)
+    def fed(self, h: Normed) -> torch.Tensor:
+        """See :class:`~thresher.engines.native.layers.mlp.FeedForward`."""
+        plain, x = h.plain_rows(), h.activation(self.reads)
+        routing = self._route(plain)
+        found = self._experts(x, routing)
+        if not self._moe.shared_expert_size:
+            return combine(found, routing.places, routing.weights, None, None)
+        gate = self._parts.linear("mlp.shared_expert_gate")(plain)
+        return combine(found, routing.places, routing.weights, self._shared(x), gate)
 
-    def _route(self, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights and experts of each token, both [T, experts_per_token]; weights float32."""
+    def _experts(self, x: Activation, routing: Routing) -> torch.Tensor:
+        """[M, hidden]."""
+        gate_up = self._gate_up(picked(x, routing.tokens), routing.groups)
+        down = self._down.one
+        rows = activation(down, lambda quantize: swiglu(gate_up, quantize=quantize), gate_up.dtype)
+        return self._down(rows, routing.groups)
+
+    def _route(self, h: torch.Tensor) -> Routing:
+        count, experts = self._moe.experts_per_token, self._moe.experts
         scores = self._parts.linear("mlp.gate")(h).float().softmax(-1)
-        weights, chosen = scores.topk(self._moe.experts_per_token, dim=-1)
+        weights, chosen = scores.topk(count, dim=-1)
         if self._moe.normalize_top_k:
             weights = weights / weights.sum(-1, keepdim=True)
-        return weights, chosen
+        sorted_experts, order = chosen.flatten().sort(stable=True)
+        places = torch.empty_like(order)
+        places[order] = torch.arange(len(order), device=h.device)
+        numbers = torch.arange(experts, device=h.device)
+        ends = torch.searchsorted(sorted_experts, numbers, right=True).int()
+        return Routing(weights, order // count, places.view(-1, count), Groups(ends, len(order)))
 
-    def _shared(self, h: torch.Tensor) -> torch.Tensor:
+    def _shared(self, x: Activation) -> torch.Tensor:
         parts = self._parts
-        expert = Mlp(parts.linear("mlp.shared_expert.gate_up_proj"), parts.linear("mlp.shared_expert.down_proj"))
-        return expert(h).float() * torch.sigmoid(parts.linear("mlp.shared_expert_gate")(h).float())
+        return Mlp(parts.linear("mlp.shared_expert.gate_up_proj"), parts.linear("mlp.shared_expert.down_proj"))(x)

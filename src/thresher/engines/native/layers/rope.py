@@ -9,14 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from thresher.engines.native.transfer import to_device
+
 
 def rotary_tables(
     positions: npt.NDArray[np.int64], rotary_dim: int, theta: float, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosines and sines [positions, 1, rotary_dim / 2], float32: in half precision far positions blur."""
-    exponents = torch.arange(0, rotary_dim, 2, dtype=torch.float32, device=device) / rotary_dim
-    frequencies = 1.0 / torch.tensor(theta, dtype=torch.float32, device=device) ** exponents
-    angles = torch.from_numpy(positions).to(device).float()[:, None, None] * frequencies
+    exponents = torch.arange(0, rotary_dim, 2, dtype=torch.float32) / rotary_dim
+    frequencies = 1.0 / torch.tensor(theta, dtype=torch.float32) ** exponents
+    angles = to_device(positions, device).float()[:, None, None] * to_device(frequencies.numpy(), device)
     return angles.cos(), angles.sin()
 
 

@@ -26,6 +26,14 @@ class Activation:
     dtype: torch.dtype  # of the activations before, and so of the layer's output
 
 
+@dataclass(frozen=True, slots=True)
+class Product:
+    """``values`` [T, out], still to be multiplied by ``factors`` float32 [T, 1] where those are not None."""
+
+    values: torch.Tensor
+    factors: torch.Tensor | None
+
+
 class Linear(Protocol):
     """One weight in the form in which it is multiplied.
 
@@ -51,8 +59,14 @@ class Linear(Protocol):
     def __call__(self, x: torch.Tensor | Activation) -> torch.Tensor:
         """[T, in] to [T, out]; the output has the input's dtype (float32 or bfloat16), before quantization."""
 
+    def product(self, x: torch.Tensor | Activation) -> Product:
+        """As ``__call__``, where the operation behind multiplies rows by their factors more cheaply."""
+
     def quantize_activation(self, x: torch.Tensor) -> Activation:
         """What ``__call__`` would do first with ``x`` [T, in]; a fused kernel may make the same."""
+
+    def prepared(self) -> Linear:
+        """A layer that multiplies as this one does, many times: what has to be expanded first is, in other memory."""
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The storage by name, contiguous; the same names and shapes for the same sizes and precision."""

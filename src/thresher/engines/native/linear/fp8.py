@@ -1,6 +1,10 @@
-"""fp8: E4M3 weights with a factor per output, E4M3 activations with a factor per token, found anew for each token.
+"""fp8: E4M3 weights with one factor, E4M3 activations with a factor per token, found anew for each token.
 
-Storage: ``weight`` float8_e4m3fn [out padded to 16, in], ``factors`` float32 [1, out padded].
+E4M3 is a floating format: a factor only has to bring numbers into its range, and one does so for all rows of a weight
+that are within a factor of about a thousand of one another. One factor, and not one per output, is what all of
+cuBLASLt's algorithms take.
+
+Storage: ``weight`` float8_e4m3fn [out padded to 16, in], ``factors`` float32 [1, out padded], all the same.
 Activation: values float8_e4m3fn [T, in], scales (float32 [T, 1],).
 """
 
@@ -8,11 +12,13 @@ from __future__ import annotations
 
 import torch
 
-from thresher.engines.native.linear.base import Activation
-from thresher.engines.native.linear.rows import check_width, pad_rows, padded, quantize_rows
+from thresher.engines.native.linear import cublaslt
+from thresher.engines.native.linear.base import Activation, Product
+from thresher.engines.native.linear.rows import check_width, pad_rows, padded, quantize_rows, row_factors
 from thresher.engines.native.linear.storage import StoredLinear
 
 _LARGEST = 448.0  # of E4M3
+_CONVERTED_ROWS = 2048
 
 
 class Fp8Linear(StoredLinear):
@@ -22,10 +28,15 @@ class Fp8Linear(StoredLinear):
 
     @classmethod
     def convert(cls, weight: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Each row divided by its factor and rounded to nearest."""
+        """Divided by the factor and rounded to nearest."""
         check_width(cls.precision, weight.shape[1])
-        values, factors = quantize_rows(pad_rows(weight), _LARGEST, torch.float8_e4m3fn)
-        return {"weight": values, "factors": factors.view(1, -1)}
+        weight = pad_rows(weight)
+        factor = row_factors(weight.reshape(1, -1), _LARGEST)
+        values = torch.empty(weight.shape, dtype=torch.float8_e4m3fn, device=weight.device)
+        for start in range(0, len(weight), _CONVERTED_ROWS):  # in float32, of which there is little at a time
+            rows = slice(start, start + _CONVERTED_ROWS)
+            values[rows] = (weight[rows] / factor).to(torch.float8_e4m3fn)
+        return {"weight": values, "factors": factor.repeat(1, len(weight))}
 
     @classmethod
     def random(cls, out_features: int, in_features: int, device: torch.device | str) -> dict[str, torch.Tensor]:
@@ -58,6 +69,14 @@ class Fp8Linear(StoredLinear):
             use_fast_accum=True,
         )
         return self.cut(y).to(x.dtype)
+
+    def product(self, x: torch.Tensor | Activation) -> Product:
+        """Rows are left to be multiplied by their factors where that opens the choice of a faster algorithm."""
+        x = self.quantized(x)
+        weight, padding = self._tensors["weight"], len(self._tensors["weight"]) - self.out_features
+        if padding or x.dtype != torch.bfloat16 or not cublaslt.can_run(x.values, weight):
+            return Product(self.multiply(x), None)
+        return Product(cublaslt.multiply(x.values, weight, self._tensors["factors"][0, :1]), x.scales[0])
 
     def reference(self, x: Activation) -> torch.Tensor:
         """The same product in float32."""

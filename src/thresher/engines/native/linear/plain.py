@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 
+from thresher.engines.native.linear import cublaslt
 from thresher.engines.native.linear.base import Activation
 from thresher.engines.native.linear.storage import StoredLinear
 
@@ -31,7 +32,10 @@ class _Plain(StoredLinear):
 
     def multiply(self, x: Activation) -> torch.Tensor:
         """``x @ weight.T``."""
-        return F.linear(x.values, self._tensors["weight"]).to(x.dtype)
+        weight = self._tensors["weight"]
+        if cublaslt.can_run(x.values, weight):
+            return cublaslt.multiply(x.values, weight).to(x.dtype)
+        return F.linear(x.values, weight).to(x.dtype)
 
     def reference(self, x: Activation) -> torch.Tensor:
         """The same product in float32."""

@@ -7,13 +7,18 @@ from typing import ClassVar, Self
 
 import torch
 
-from thresher.engines.native.linear.base import Activation
+from thresher.engines.native.linear.base import Activation, Product
+
+#: Storage by name.
+Tensors = Mapping[str, torch.Tensor]
 
 
 class StoredLinear:
     """A layer over named tensors. A precision says what they are and how they are multiplied."""
 
     precision: ClassVar[str]
+    #: Of what :meth:`prepared` makes; None: the storage is multiplied as it is.
+    prepared_precision: ClassVar[str | None] = None
 
     def __init__(self, tensors: Mapping[str, torch.Tensor], *, in_features: int, out_features: int) -> None:
         self._tensors = dict(tensors)
@@ -36,6 +41,15 @@ class StoredLinear:
         """Storage of that size with random contents whose products are finite."""
         raise NotImplementedError
 
+    def prepared(self) -> StoredLinear:
+        """See :meth:`~thresher.engines.native.linear.base.Linear.prepared`."""
+        return self
+
+    @classmethod
+    def prepared_stack(cls, tensors: Tensors, out_features: int) -> Tensors:  # noqa: ARG003 - for those that expand
+        """Storage of :meth:`prepared`, of many layers stacked along a new first dimension."""
+        return tensors
+
     def multiply(self, x: Activation) -> torch.Tensor:
         """[T, in] to [T, out] in ``x.dtype``, as fast as the device can."""
         raise NotImplementedError
@@ -50,11 +64,19 @@ class StoredLinear:
 
     def __call__(self, x: torch.Tensor | Activation) -> torch.Tensor:
         """See :class:`~thresher.engines.native.linear.base.Linear`."""
+        return self.multiply(self.quantized(x))
+
+    def product(self, x: torch.Tensor | Activation) -> Product:
+        """See :class:`~thresher.engines.native.linear.base.Linear`."""
+        return Product(self(x), None)
+
+    def quantized(self, x: torch.Tensor | Activation) -> Activation:
+        """``x`` as this layer multiplies it."""
         if isinstance(x, torch.Tensor):
-            x = self.quantize_activation(x)
-        elif x.precision != self.precision:
+            return self.quantize_activation(x)
+        if x.precision != self.precision:
             raise ValueError(f"activations quantized for {x.precision} cannot be multiplied in {self.precision}")
-        return self.multiply(x)
+        return x
 
     @property
     def weight_bytes(self) -> int:

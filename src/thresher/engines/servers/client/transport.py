@@ -76,7 +76,8 @@ class Client:
             follow_redirects=False,
             timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
             limits=httpx.Limits(max_connections=None, keepalive_expiry=_KEEP_ALIVE_S),
-            trust_env=not address.is_loopback,  # a proxy for the outside has no business with this machine
+            # a proxy for the outside has no business with this machine
+            mounts={"http://": None, "https://": None} if address.is_loopback else None,
         )
 
     def understanding(self, translate: Translate) -> None:

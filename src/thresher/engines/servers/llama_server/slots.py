@@ -55,7 +55,7 @@ class SavedStates:
 
     async def clear(self) -> None:
         """The server deletes no files, so an empty state is written over each of them."""
-        if not self.supported:
+        if not self._names:
             return
         await self._client.post("/slots/0?action=erase", {})
         for name in sorted(self._names):

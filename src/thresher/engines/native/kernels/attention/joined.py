@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from thresher.engines.native.kernels.attention.pieces import KeysValues, Piece
+from thresher.engines.native.transfer import to_device
 
 _KEPT = 64
-#: Keys may be copied up to so many for each query, or this many in all.
-_KEYS_PER_QUERY, _FEW_KEYS = 4, 8192
+#: Keys may be copied up to so many for each query, or this many in all; of one sequence always, as they are there once.
+KEYS_PER_QUERY, FEW_KEYS = 4, 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ def _join(pieces: tuple[Piece, ...], device: torch.device) -> Joined | None:
     spans = [[*(w for w in whole if w.start <= piece.start and piece.stop <= w.stop), piece] for piece in own]
     counts = [sum(part.key_stop - part.key_start for part in span) for span in spans]
     queries = own[-1].stop
-    if sum(counts) > max(_FEW_KEYS, _KEYS_PER_QUERY * queries) or own[0].start:
+    many = len(own) > 1 and sum(counts) > max(FEW_KEYS, KEYS_PER_QUERY * queries)
+    if many or own[0].start:
         return None
     lengths = [piece.stop - piece.start for piece in own]
     return Joined(
@@ -81,8 +83,8 @@ def _copies(spans: Sequence[Sequence[Piece]], device: torch.device) -> tuple[tup
 
 def _ranges(parts: Sequence[tuple[int, int, int]], start: int, device: torch.device) -> torch.Tensor:
     ranges = [np.arange(part[start], part[start] + part[1]) for part in parts]
-    return torch.from_numpy(np.concatenate([np.empty(0, np.int64), *ranges])).to(device)
+    return to_device(np.concatenate([np.empty(0, np.int64), *ranges]), device)
 
 
 def _offsets(lengths: Sequence[int], device: torch.device) -> torch.Tensor:
-    return torch.tensor([0, *lengths]).cumsum(0).to(torch.int32).to(device)
+    return to_device(np.array([0, *lengths], dtype=np.int32).cumsum(dtype=np.int32), device)

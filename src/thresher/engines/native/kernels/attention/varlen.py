@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
+import numpy as np
 import torch
 
 from thresher.engines.native.kernels.attention.flash import flash_causal, flash_with_sums
 from thresher.engines.native.kernels.attention.joined import join
 from thresher.engines.native.kernels.attention.pieces import KeysValues, Merger, Piece
+from thresher.engines.native.transfer import to_device
 
 #: FlashAttention 2 needs tensor cores of this generation.
 _LEAST_CAPABILITY = (8, 0)
@@ -107,4 +109,4 @@ def _rows(x: torch.Tensor, ranges: Sequence[tuple[int, int]]) -> torch.Tensor:
 @lru_cache(maxsize=_KEPT)
 def _offsets(lengths: tuple[int, ...], device: torch.device) -> torch.Tensor:
     """Kept for the layers to come: a copy from the host makes the device wait."""
-    return torch.tensor([0, *lengths]).cumsum(0).to(torch.int32).to(device)
+    return to_device(np.array([0, *lengths], dtype=np.int32).cumsum(dtype=np.int32), device)

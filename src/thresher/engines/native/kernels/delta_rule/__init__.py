@@ -16,11 +16,13 @@ from thresher.engines.native.kernels.delta_rule.contract import DeltaRuleInputs,
 __all__ = ["DeltaRuleInputs", "DeltaRuleKernel", "choose_delta_rule"]
 
 
-def choose_delta_rule(device: torch.device) -> DeltaRuleKernel:
-    """The fastest that can run here."""
+def choose_delta_rule(device: torch.device, key_dim: int, value_dim: int) -> DeltaRuleKernel:
+    """The fastest that can run here for heads of these sizes."""
     if device.type == "cuda":
-        from thresher.engines.native.kernels.delta_rule import fla
+        from thresher.engines.native.kernels.delta_rule import fla, flashinfer
 
+        if flashinfer.takes(key_dim, value_dim) and flashinfer.can_run(device):
+            return flashinfer.run
         if fla.can_run():
             return fla.run
     from thresher.engines.native.kernels.delta_rule import chunked

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 from functools import lru_cache
 
+import numpy as np
 import torch
 
 from thresher.engines.native.kernels.delta_rule.contract import DeltaRuleInputs
 from thresher.engines.native.kernels.sequences import places
+from thresher.engines.native.transfer import to_device
 
 #: Older ones may not take more value heads than key heads.
 _LEAST_VERSION = (0, 6)
@@ -50,4 +52,4 @@ def run(inputs: DeltaRuleInputs) -> tuple[torch.Tensor, torch.Tensor]:
 def _chunks(lengths: tuple[int, ...], device: torch.device) -> torch.Tensor:
     """[chunks, 2]: the sequence of every chunk and its number there; made once for all layers, without a wait."""
     pairs = [(number, chunk) for number, length in enumerate(lengths) for chunk in range(-(-length // _CHUNK))]
-    return torch.tensor(pairs, dtype=torch.long).to(device)
+    return to_device(np.array(pairs, dtype=np.int64), device)

@@ -1,0 +1,74 @@
+"""The gated delta rule on CUDA with FlashInfer's kernels (package ``flashinfer-python``, Apache-2.0).
+
+One program carries the state of one head through one sequence and keeps it on chip, so nothing but the inputs and the
+outputs passes through memory. FlashInfer compiles the kernel when it is first used, for which it needs ``nvcc``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from functools import cache
+
+import torch
+
+from thresher.engines.native.kernels.delta_rule.contract import DeltaRuleInputs
+from thresher.engines.native.kernels.sequences import places
+
+logger = logging.getLogger(__name__)
+
+#: The only key and value dimension that the kernels are made for.
+_SIZE = 128
+
+
+@cache
+def can_run(device: torch.device) -> bool:
+    """Whether it is installed, made for the card and can be compiled; tried once, on a sequence of one token."""
+    if importlib.util.find_spec("flashinfer") is None:
+        return False
+    try:
+        with torch.cuda.device(device):  # where it launches
+            run(_one_token(device))
+            torch.cuda.synchronize(device)
+    except Exception as error:  # noqa: BLE001 - whatever a missing compiler or another version raises
+        logger.warning("FlashInfer is installed, but its delta rule cannot run: %s", str(error).strip() or repr(error))
+        return False
+    return True
+
+
+def takes(key_dim: int, value_dim: int) -> bool:
+    """Whether the kernels are made for heads of these sizes."""
+    return key_dim == value_dim == _SIZE
+
+
+def run(inputs: DeltaRuleInputs) -> tuple[torch.Tensor, torch.Tensor]:
+    """See :class:`~thresher.engines.native.kernels.delta_rule.contract.DeltaRuleKernel`; its states are [V, K]."""
+    from flashinfer.gdn_prefill import chunk_gated_delta_rule
+
+    dtype = inputs.values.dtype
+    outputs, states = chunk_gated_delta_rule(
+        inputs.queries.to(dtype),
+        inputs.keys.to(dtype),
+        inputs.values,
+        g=inputs.log_decays.exp(),
+        beta=inputs.rates,
+        scale=1.0,
+        initial_state=inputs.states.transpose(-1, -2).contiguous(),
+        output_final_state=True,
+        cu_seqlens=places(inputs.lengths, inputs.values.device).offsets,
+    )
+    return outputs, states.transpose(-1, -2)
+
+
+def _one_token(device: torch.device) -> DeltaRuleInputs:
+    heads = torch.ones(1, 2, _SIZE, dtype=torch.bfloat16, device=device)
+    ones = torch.ones(1, 2, device=device)
+    return DeltaRuleInputs(
+        queries=heads[:, :1].contiguous(),
+        keys=heads[:, :1].contiguous(),
+        values=heads,
+        log_decays=-ones,
+        rates=ones,
+        lengths=(1,),
+        states=torch.zeros(1, 2, _SIZE, _SIZE, device=device),
+    )
