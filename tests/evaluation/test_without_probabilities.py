@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.evaluation.judged import judge
-from thresher.evaluation.measuring import QuestionFacts, measure
+from thresher.evaluation.measuring import measure
+from thresher.evaluation.question import QuestionFacts
 
 QUESTION = QuestionFacts(name="q", kind="choice", labels=("a", "b"))
 
