@@ -38,10 +38,21 @@ class Branching:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model says to one question."""
+    """What the model says to one question.
+
+    Some endpoints only say which label they mean: then ``probabilities`` is empty and ``choice`` is that label.
+    """
 
     probabilities: tuple[float, ...]  # of the trie's labels in their order; sums to 1
     label_mass: float | None  # unconstrained probability of all valid first tokens; None if not measured
+    choice: int | None = None  # the label, by its place in the trie, where its probability is unknown
+
+    @property
+    def best(self) -> int:
+        """The label's place in the trie: the likeliest, the first of equals."""
+        if self.choice is not None:
+            return self.choice
+        return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
 
 
 class AnswerTrie:

@@ -50,12 +50,24 @@ class Subject:
     device: str | None = None
     served: Callable[[], ServedModel] | None = None  # by servers that hold the model
     knows_file: bool = True  # and with it the model's fingerprint
+    knows_vocabulary: bool = True  # how many tokens there are
+    reads_once: bool = (
+        True  # a document, whatever is asked about it, and its prefix only once; else it is up to a server
+    )
 
     def open(self, context_tokens: int | None = None) -> Engine:
         options = EngineOptions(
             context_tokens=context_tokens, settings=self.settings, threads=self.threads, device=self.device
         )
         return open_engine(self.engine, self.model() if self.served is None else self.served(), options)
+
+
+def _simulated(name: str, engine: str, served: Callable[[], ServedModel], *, knows_vocabulary: bool = True) -> Subject:
+    """A simulated server with made-up probabilities."""
+    return Subject(
+        name, engine, engine_models.shipped, 1e-4, served=served, knows_file=False, knows_vocabulary=knows_vocabulary,
+        reads_once=False,
+    )  # fmt: skip
 
 
 SMALL_STEPS = {"pack_tokens": 700, "step_tokens": 64}
@@ -79,6 +91,10 @@ SUBJECTS = (
         served=engine_servers.unsaved_and_remote,
         knows_file=False,
     ),
+    _simulated("vLLM", "vllm", engine_servers.vllm_alone, knows_vocabulary=False),
+    _simulated("vLLM before logprob_token_ids", "vllm", engine_servers.older_vllm),
+    _simulated("SGLang", "sglang", engine_servers.sglang_with_files),
+    _simulated("SGLang behind a gateway", "sglang", engine_servers.sglang_behind_a_gateway),
 )
 
 
@@ -223,7 +239,7 @@ def test_two_questions_over_one_reading(opened: Opened) -> None:
         for scores, expected in zip(batch, score(opened.engine, make_requests(single, documents)), strict=True):
             assert by_label(scores, both, index) == pytest.approx(by_label(expected, single), abs=tolerance)
     longest = batch[-1]
-    assert longest.computed_tokens < 1.5 * len(documents[-1])
+    assert not opened.subject.reads_once or longest.computed_tokens < 1.5 * len(documents[-1])
 
 
 def test_twenty_yes_or_no_questions_cost_one_reading(opened: Opened) -> None:
@@ -235,7 +251,8 @@ def test_twenty_yes_or_no_questions_cost_one_reading(opened: Opened) -> None:
     (first,) = score(opened.engine, make_requests(prompt, [document]))
     assert len(first.answers) == 20
     endings = sum(len(question.suffix_tokens) for question in questions)
-    assert first.computed_tokens + first.cached_tokens <= len(prompt.prefix_tokens) + len(document) + endings
+    read_tokens = first.computed_tokens + first.cached_tokens
+    assert not opened.subject.reads_once or read_tokens <= len(prompt.prefix_tokens) + len(document) + endings
     for question, answer in list(zip(questions, first.answers, strict=True))[::6]:
         single = Prompt(prefix_tokens=prompt.prefix_tokens, questions=(question,))
         (alone,) = score(opened.engine, make_requests(single, [document]))
@@ -270,9 +287,10 @@ def test_tokens_are_counted(opened: Opened) -> None:
     prefix, suffix = len(prompt.prefix_tokens), len(prompt.questions[0].suffix_tokens)
     for scores, document in zip(batch, documents, strict=True):
         assert scores.computed_tokens + scores.cached_tokens >= prefix + len(document) + suffix
-    assert sum(scores.cached_tokens for scores in batch) == 2 * prefix
     again = score(opened.engine, make_requests(prompt, documents))
-    assert sum(scores.cached_tokens for scores in again) == 3 * prefix
+    if opened.subject.reads_once:
+        assert sum(scores.cached_tokens for scores in batch) == 2 * prefix
+        assert sum(scores.cached_tokens for scores in again) == 3 * prefix
 
 
 def test_text_of_a_document_never_becomes_a_control_token(opened: Opened) -> None:
@@ -313,7 +331,8 @@ def test_an_engine_states_what_it_is(opened: Opened) -> None:
     assert info.batch_tokens > 0
     assert info.batch_requests > 0
     assert info.version
-    assert opened.engine.tokenizer.vocabulary_size == facts.vocabulary_size
+    if opened.subject.knows_vocabulary:
+        assert opened.engine.tokenizer.vocabulary_size == facts.vocabulary_size
 
 
 def test_a_context_that_the_model_lacks(opened: Opened) -> None:

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.support.prompts import make_prompt, make_requests
-from thresher.engines.fake import ByteTokenizer, FakeEngine
+from thresher.engines.fake import FakeEngine
 
 LABELS = ("invoice", "contract", "minutes")
 EXPECTED = (0.013049340260856178, 0.9144983265067799, 0.07245233323236401)
@@ -31,11 +29,3 @@ def test_every_label_is_the_best_one_now_and_then() -> None:
     batch = engine.score(make_requests(prompt, [[n] for n in range(300)]))
     best = [max(range(3), key=scores.answers[0].probabilities.__getitem__) for scores in batch]
     assert all(best.count(label) > 60 for label in range(3))
-
-
-@given(st.text())
-def test_bytes_as_tokens(text: str) -> None:
-    tokenizer = ByteTokenizer()
-    known = text.encode("utf-8", "replace").decode()
-    assert tokenizer.decode(tokenizer.encode(text)) == known
-    assert tokenizer.encode_template(f"{text}<|im_end|>") == [*tokenizer.encode_template(text), 257]

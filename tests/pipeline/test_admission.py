@@ -103,3 +103,9 @@ def test_one_window_is_left_as_it_is_and_zeros_stay_finite() -> None:
     joined = join_windows([answer, Answer((0.0, 1.0), None)], [1, 1])
     assert all(map(math.isfinite, joined.probabilities))
     assert joined.probabilities == pytest.approx((0.5, 0.5))
+
+
+def test_windows_without_probabilities_must_agree() -> None:
+    assert join_windows([Answer((), None, choice=1), Answer((0.2, 0.8), None)], [9, 9]) == Answer((), None, choice=1)
+    with pytest.raises(ValueError, match="different labels"):
+        join_windows([Answer((), None, choice=1), Answer((0.8, 0.2), None)], [9, 9])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 from tests.support import engine_models
+from tests.support.fault_server import FaultServer
 from tests.support.llama_server import LlamaServer
+from tests.support.simulators import model, sglang, vllm
+from tests.support.simulators.routes import Simulator
 from thresher.models import ServedModel
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="thresher-slots-")
@@ -32,3 +36,31 @@ def saved_and_local() -> ServedModel:
 
 def unsaved_and_remote() -> ServedModel:
     return ServedModel(addresses=(plain().url,))
+
+
+@cache
+def simulated(which: str) -> FaultServer:
+    """A simulated server, in threads of this process."""
+    simulators: dict[str, Callable[[], Simulator]] = {
+        "vllm, main": lambda: vllm.VllmSimulator(model.made_up()),
+        "vllm, 0.10": lambda: vllm.VllmSimulator(model.made_up(), vllm.V0_10),
+        "sglang, 0.5": lambda: sglang.SglangSimulator(model.made_up()),
+        "sglang, gateway": lambda: sglang.SglangSimulator(model.made_up(), sglang.GATEWAY),
+    }
+    return FaultServer(simulators[which]()).__enter__()
+
+
+def vllm_alone() -> ServedModel:
+    return ServedModel(addresses=(simulated("vllm, main").url,))
+
+
+def older_vllm() -> ServedModel:
+    return ServedModel(addresses=(simulated("vllm, 0.10").url,), tokenizer=engine_models.shipped())
+
+
+def sglang_with_files() -> ServedModel:
+    return ServedModel(addresses=(simulated("sglang, 0.5").url,), tokenizer=engine_models.shipped())
+
+
+def sglang_behind_a_gateway() -> ServedModel:
+    return ServedModel(addresses=(simulated("sglang, gateway").url,), tokenizer=engine_models.shipped())

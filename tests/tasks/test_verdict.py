@@ -46,5 +46,23 @@ def test_the_probability_of_a_multi_verdict_is_that_of_all_its_decisions(yes: li
     labels = [f"l{n}" for n in range(len(yes))]
     question = Question(name="q", kind="multi", labels=labels, threshold=threshold)
     found = reach_verdict(question, [Answer((p, 1 - p), None) for p in yes])
+    assert found.probability is not None
     assert 0.0 <= found.probability <= 1.0
     assert found.label == tuple(label for label, p in zip(labels, yes, strict=True) if p >= threshold)
+
+
+def test_a_label_whose_probability_is_unknown() -> None:
+    found = reach_verdict(Question(name="q", labels=["a", "b"]), [Answer((), None, choice=1)])
+    assert (found.label, found.probability, found.probabilities) == ("b", None, {})
+    assert reach_verdict(Question(name="q", kind="score", instructions="?", score_range=(1, 3)),
+                         [Answer((), None, choice=0)]).expected is None  # fmt: skip
+
+
+def test_a_limit_that_cannot_be_checked_is_not_taken_for_kept() -> None:
+    question = Question(name="q", labels=["a", "b"], abstain_below=0.1)
+    assert reach_verdict(question, [Answer((), None, choice=0)]).abstained
+    yes, no = Answer((), None, choice=0), Answer((), None, choice=1)
+    even = Question(name="q", kind="multi", labels=["a", "b", "c"])
+    assert reach_verdict(even, [yes, no, Answer((0.8, 0.2), None)]).label == ("a", "c")
+    strict = Question(name="q", kind="multi", labels=["a", "b"], threshold=0.9)
+    assert reach_verdict(strict, [yes, no]).abstained

@@ -63,10 +63,14 @@ def _print_summary(summary: RunSummary) -> None:
         f"{summary.tokens_per_second:,.0f} tok/s read, {summary.cached_tokens:,} of {summary.prompt_tokens:,} prompt "
         "tokens taken from the shared prefix"
     )
-    print_line(
-        f"{summary.model} on {summary.engine}, precision {summary.precision}, context {summary.context:,} tokens; "
-        f"job {summary.job}"
-    )
+    context = "context not known" if summary.context is None else f"context {summary.context:,} tokens"
+    print_line(f"{summary.model} on {summary.engine}, precision {summary.precision}, {context}; job {summary.job}")
+
+
+def _too_long(report: DryRun) -> tuple[str, str]:
+    if report.context is None:
+        return "longer than fits", "unknown: the server does not tell its context"
+    return f"longer than fits {report.context:,} tokens (--long {report.long_policy})", f"{report.too_long:,}"
 
 
 def print_dry_run(report: DryRun, *, as_json: bool, verbose: bool) -> None:
@@ -81,7 +85,7 @@ def print_dry_run(report: DryRun, *, as_json: bool, verbose: bool) -> None:
         ("duplicates", f"{report.duplicates:,}"),
         ("document tokens", f"{report.document_tokens:,}"),
         ("prompt tokens to read", f"{report.prompt_tokens:,}"),
-        (f"longer than fits {report.context:,} tokens (--long {report.long_policy})", f"{report.too_long:,}"),
+        _too_long(report),
         ("time to expect", expected),
     ]
     print_table(("dry run", ""), rows)

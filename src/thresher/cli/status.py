@@ -31,9 +31,8 @@ def command(
     if run is None:
         print_line("nothing was begun in this job yet")
         return
-    print_line(
-        f"task {run.task}; {run.model} on {run.engine}, precision {run.precision}, context {run.context_tokens:,}"
-    )
+    context = f"context {run.context_tokens:,}" if run.context_tokens else "a context that its server does not say"
+    print_line(f"task {run.task}; {run.model} on {run.engine}, precision {run.precision}, {context}")
 
 
 def _as_json(job: Path, run: RunFacts | None, counts: JobCounts) -> dict[str, object]:
@@ -43,7 +42,7 @@ def _as_json(job: Path, run: RunFacts | None, counts: JobCounts) -> dict[str, ob
         "model": run.model if run else None,
         "engine": run.engine if run else None,
         "precision": run.precision if run else None,
-        "context": run.context_tokens if run else None,
+        "context": (run.context_tokens or None) if run else None,
         "documents": counts.documents,
         "labelled": counts.labelled,
         "failed": counts.failed,

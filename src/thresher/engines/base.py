@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
-from thresher.models.chat_template import ChatTemplate, PlainFormat
+from thresher.models.chat_format import ChatFormat
 from thresher.models.tokenizer import Tokenizer
 from thresher.types import Request, Scores
 
@@ -38,12 +38,14 @@ class EngineInfo:
     precision: str  # what it computes in, e.g. "Q8_0"
     version: str  # of the library that computes
     device: str
-    largest_request_tokens: int  # prefix + document + suffix + answer
+    largest_request_tokens: int  # prefix + document + suffix + answer; 0 where a server does not say
     batch_tokens: int  # tokens the engine likes to be given per call of ``score``
     batch_requests: int  # requests it likes to be given per call of ``score``
     exact_probabilities: bool
     shares_prefix: bool
     notices: tuple[str, ...] = ()  # what it chose, for people
+    #: Of an endpoint without a tokenizer: "tokens" are bytes of text, and so many of them are taken for one token.
+    bytes_per_token: float | None = None
 
 
 @runtime_checkable
@@ -86,5 +88,5 @@ class ServedModelEngine(Engine, Protocol):
     """An engine whose model is elsewhere, so that the chat template comes with it."""
 
     @property
-    def chat(self) -> ChatTemplate | PlainFormat:
+    def chat(self) -> ChatFormat:
         """The model's own, or what stands in for it."""

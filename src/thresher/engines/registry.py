@@ -18,6 +18,9 @@ from thresher.suggestions import did_you_mean
 #: Name -> what opens it, of the engines that drive servers.
 SERVERS: Mapping[str, str] = {
     "llama-server": "thresher.engines.servers.kinds:LlamaServer",
+    "vllm": "thresher.engines.servers.kinds:Vllm",
+    "sglang": "thresher.engines.servers.kinds:Sglang",
+    "openai": "thresher.engines.servers.kinds:OpenAi",
 }
 #: Name -> what opens it, of all engines.
 ENGINES: Mapping[str, str] = {

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from thresher.errors import EstimatorError, UnlabelledError, UsageError
+from thresher.errors import EngineError, EstimatorError, UnlabelledError, UsageError
 from thresher.estimator.calibrating import calibrate_to, calibration_notices
 from thresher.estimator.choosing import choose_examples
 from thresher.estimator.texts import as_texts, check_known, checked_y, classes_in, classes_of
@@ -133,7 +133,10 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.calibration_ = None if outcome is None else outcome.calibration
         self.calibration_trial_ = None if outcome is None else outcome.trials[0]
         self.engine_, self.context_ = info.engine, info.largest_request_tokens
-        self._opened_with = model, replace(options, engine=info.engine, context_tokens=info.largest_request_tokens)
+        self._opened_with = (
+            model,
+            replace(options, engine=info.engine, context_tokens=info.largest_request_tokens or None),
+        )
         return self
 
     def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
@@ -149,13 +152,14 @@ class ThresherClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             NotFittedError: ``fit`` was not called.
             EstimatorError: (a ``ValueError``) something in ``X`` is not text; names the row.
             UnlabelledError: texts that have no label (empty ones, or too long with ``long="skip"``); names the rows.
-            EngineError: the engine cannot go on.
+            EngineError: the engine cannot go on, or is a server that gives no probabilities.
         """
         check_is_fitted(self)
         texts = as_texts(X)
         with text_labelling(self.task_, *self._opened_with) as labelling:
             predictions = labelling.predictions(texts)
         _check_labelled(predictions)
+        _check_probabilities(predictions)
         names = list(map(str, self.classes_))
         shares = [self._calibrated(prediction.probabilities) for prediction in predictions]
         return np.array([[of_text[name] for name in names] for of_text in shares])
@@ -243,3 +247,12 @@ def _check_labelled(predictions: Sequence[Prediction]) -> None:
         )
         rest = f"; and {len(failed) - _FAILURES_NAMED} more" if len(failed) > _FAILURES_NAMED else ""
         raise UnlabelledError(f"{len(failed)} of {len(predictions)} texts have no label: {named}{rest}")
+
+
+def _check_probabilities(predictions: Sequence[Prediction]) -> None:
+    without = [prediction.document_id for prediction in predictions if not prediction.probabilities]
+    if without:
+        raise EngineError(
+            f"{len(without)} of {len(predictions)} texts have a label without probabilities (rows "
+            f"{', '.join(without[:_FAILURES_NAMED])}): the endpoint does not give them; use predict, or another engine"
+        )

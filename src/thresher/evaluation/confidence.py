@@ -110,10 +110,9 @@ def _log_loss(answered: Sequence[Judged], shares: Sequence[dict[str, float]]) ->
 
 
 def coverage_curve(judged: Sequence[Judged]) -> tuple[CoveragePoint, ...]:
-    """Accuracy from each probability on, the surest first; at most a hundred points."""
-    answered = sorted(
-        ((entry.row.probability or 0.0, entry.right) for entry in judged if entry.said is not None), reverse=True
-    )
+    """Accuracy from each probability on, the surest first; at most a hundred points. Without one a row is in none."""
+    known = ((entry.row.probability, entry.right) for entry in judged if entry.said is not None)
+    answered = sorted(((p, is_right) for p, is_right in known if p is not None), reverse=True)
     right = np.cumsum([is_right for _, is_right in answered])
     # where a probability begins: rows of equal probability stand or fall together
     ends = [n for n in range(1, len(answered) + 1) if n == len(answered) or answered[n][0] < answered[n - 1][0]]

@@ -74,7 +74,7 @@ def measure(judged: Sequence[Judged], question: QuestionFacts, seed: int = 0) ->
         label_confusions=label_confusions(encoded) if question.is_multi else (),
         mistakes=() if matrix is None else frequent_mistakes(matrix),
         score=_score_errors(answered) if question.kind == "score" else None,
-        probability=_raw_confidence(answered, question) if answered else None,
+        probability=_raw_confidence(answered, question),
         calibrated_probability=_calibrated_confidence(answered),
         coverage=coverage_curve(judged) if answered else (),
         by_length=by_length(judged),
@@ -107,10 +107,13 @@ def _is_whole(text: str) -> bool:
     return text.removeprefix("-").isdecimal()
 
 
-def _raw_confidence(answered: Sequence[Judged], question: QuestionFacts) -> ConfidenceCheck:
-    probabilities = [entry.row.probability or 0.0 for entry in answered]
-    shares = [dict(entry.row.probabilities) for entry in answered]
-    return check_confidence(answered, probabilities, shares, multi=question.is_multi)
+def _raw_confidence(answered: Sequence[Judged], question: QuestionFacts) -> ConfidenceCheck | None:
+    """Of the rows whose probability is known: some endpoints give labels alone."""
+    known = [(entry, p) for entry in answered if (p := entry.row.probability) is not None]
+    if not known:
+        return None
+    shares = [dict(entry.row.probabilities) for entry, _ in known]
+    return check_confidence([entry for entry, _ in known], [p for _, p in known], shares, multi=question.is_multi)
 
 
 def _calibrated_confidence(answered: Sequence[Judged]) -> ConfidenceCheck | None:

@@ -21,7 +21,7 @@ class RunFacts:
     model_fingerprint: str
     engine: str
     precision: str
-    context_tokens: int
+    context_tokens: int  # 0: a server's, which it does not say
     long_policy: str
     parser_version: str
     inputs: tuple[str, ...] = ()

@@ -181,7 +181,7 @@ class JobView:
             "document_id": document_id, "source": source,
             "content_sha256": content.hex() if content else None,
             "reply_form": ReplyForm(**json.loads(reply_form)) if reply_form else None,
-            "model": run.model, "engine": run.engine, "precision": run.precision, "context": run.context_tokens,
+            "model": run.model, "engine": run.engine, "precision": run.precision, "context": run.context_tokens or None,
         }  # fmt: skip
         if unreadable_reason is not None:
             for name in run.questions:

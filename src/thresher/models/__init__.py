@@ -1,5 +1,6 @@
 """What a model is: reference -> files, GGUF header or checkpoint -> facts, tokenizer and chat template."""
 
+from thresher.models.chat_format import ChatFormat
 from thresher.models.chat_template import ChatTemplate, PlainFormat
 from thresher.models.facts import ModelFacts
 from thresher.models.files import ModelFiles
@@ -10,6 +11,7 @@ from thresher.models.reference import resolve
 from thresher.models.served import ServedModel, is_address, served_addresses
 
 __all__ = [
+    "ChatFormat",
     "ChatTemplate",
     "Model",
     "ModelFacts",

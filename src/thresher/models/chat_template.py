@@ -15,6 +15,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from thresher.errors import ModelFormatError
 from thresher.models.template_process import render_texts
@@ -127,7 +128,7 @@ class ChatTemplate:
                 {"role": "user", "content": shape(second)},
             ]
             variables.append(_variables(messages, False, True, self._bos, self._eos))
-        for text in render_texts(self._template, variables):
+        for text in self._render(variables):
             if isinstance(text, str) and text.count(self._answer) == text.count(second) == 1:
                 between = text.partition(self._answer)[2].partition(second)[0]
                 return self._without_end_of_turn(between), self.pieces((second,))[-1]
@@ -135,6 +136,10 @@ class ChatTemplate:
             "the model's chat template takes no second message after an answer, so labels below other labels cannot be "
             "asked for; name the labels without slashes, or use another model"
         )
+
+    def _render(self, variables: Sequence[Mapping[str, Any]]) -> Sequence[str | ModelFormatError]:
+        """The template's text for each of ``variables``, or why there is none."""
+        return render_texts(self._template, variables)
 
     def _without_end_of_turn(self, text: str) -> str:
         trimmed = text.lstrip()
@@ -159,7 +164,7 @@ class ChatTemplate:
             answer: Message = {"role": "assistant", "content": shape(self._answer)}
             variables.append(_variables(asked, False, True, self._bos, self._eos))
             variables.append(_variables([*asked, answer], False, False, self._bos, self._eos))
-        texts = render_texts(self._template, variables)
+        texts = self._render(variables)
         for opened, answered in (texts[:2], texts[2:]):
             parts = _split_around(opened, [content for _, content in turns]) if isinstance(opened, str) else None
             if parts is not None:

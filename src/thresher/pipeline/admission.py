@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,21 +34,35 @@ class Admitted:
 
 
 class Admission:
-    """Decides for each document's tokens how they are read within ``context_tokens``.
+    """Decides for each document's tokens how they are read within ``context_tokens`` (0: there is no known limit).
+
+    An endpoint without a tokenizer has bytes for tokens; then ``bytes_per_token`` of them are taken for one token of
+    the context, and counts of tokens are estimates.
 
     Raises:
         UsageError: the task's own words leave no room for a document.
     """
 
-    def __init__(self, *, context_tokens: int, prompt: Prompt, policy: LongPolicy, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        *,
+        context_tokens: int,
+        prompt: Prompt,
+        policy: LongPolicy,
+        tokenizer: Tokenizer,
+        bytes_per_token: float | None = None,
+    ) -> None:
         self._context_tokens = context_tokens
         self._policy = policy
         self._tokenizer = tokenizer
         self._gap = tokenizer.encode(GAP_MARK)
-        self.capacity_tokens = context_tokens - prompt.overhead_tokens()
+        self._bytes_per_token = bytes_per_token
+        room = int(context_tokens * (bytes_per_token or 1.0)) or sys.maxsize
+        self.capacity_tokens = room - prompt.overhead_tokens()
         if self.capacity_tokens < len(self._gap) + 2:
             raise UsageError(
-                f"the task's own words (instructions, labels, examples) take {prompt.overhead_tokens()} tokens and the "
+                f"the task's own words (instructions, labels, examples) take "
+                f"{self.tokens_in(prompt.overhead_tokens())} tokens and the "
                 f"context is {context_tokens} tokens, which leaves no room for a document; use a larger --context, or "
                 "fewer labels, shorter descriptions or fewer examples"
             )
@@ -57,6 +72,15 @@ class Admission:
         # arrays, because lists of millions of numbers keep the garbage collector busy
         encoded = [array("i", tokens) for tokens in self._tokenizer.encode_batch(list(map(document_text, texts)))]
         return [(len(tokens), self.admit(tokens)) for tokens in encoded]
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether lengths are known in tokens, rather than estimated from bytes."""
+        return self._bytes_per_token is None
+
+    def tokens_in(self, length: int) -> int:
+        """The tokens in so much of a document: ``length`` itself, or the estimate from its bytes."""
+        return length if self._bytes_per_token is None else math.ceil(length / self._bytes_per_token)
 
     def fits(self, tokens: Sequence[int]) -> bool:
         """Whether the document is read whole, in one piece."""
@@ -69,7 +93,8 @@ class Admission:
         if self._policy == "skip":
             return Failure(
                 status="oversize",
-                reason=f"the document has {len(tokens)} tokens and {self.capacity_tokens} fit into the context of "
+                reason=f"the document has {self.tokens_in(len(tokens))} tokens and "
+                f"{self.tokens_in(self.capacity_tokens)} fit into the context of "
                 f"{self._context_tokens}; use a larger --context, or --long head-tail or windows",
             )
         if self._policy == "windows":
@@ -79,12 +104,13 @@ class Admission:
     def _cut(self, tokens: Sequence[int]) -> Admitted:
         if self._policy == "head":
             return Admitted(
-                windows=(tokens[: self.capacity_tokens],), truncated_tokens=len(tokens) - self.capacity_tokens
+                windows=(tokens[: self.capacity_tokens],),
+                truncated_tokens=self.tokens_in(len(tokens) - self.capacity_tokens),
             )
         kept = self.capacity_tokens - len(self._gap)
         tail = kept // 2
         window = array("i", [*tokens[: kept - tail], *self._gap, *tokens[len(tokens) - tail :]])
-        return Admitted(windows=(window,), truncated_tokens=len(tokens) - kept)
+        return Admitted(windows=(window,), truncated_tokens=self.tokens_in(len(tokens) - kept))
 
 
 def _split_evenly(tokens: Sequence[int], largest: int) -> list[Sequence[int]]:
@@ -94,9 +120,18 @@ def _split_evenly(tokens: Sequence[int], largest: int) -> list[Sequence[int]]:
 
 
 def join_windows(answers: Sequence[Answer], window_tokens: Sequence[int]) -> Answer:
-    """One answer from those of a document's windows: log probabilities averaged by tokens, renormalised."""
+    """One answer from those of a document's windows: log probabilities averaged by tokens, renormalised.
+
+    Raises:
+        ValueError: the windows have different labels, and no probabilities say which one counts more.
+    """
     if len(answers) == 1:
         return answers[0]
+    if any(answer.choice is not None for answer in answers):
+        labels = {answer.best for answer in answers}
+        if len(labels) > 1:
+            raise ValueError("its windows have different labels, and the endpoint gives no probabilities to weigh them")
+        return Answer((), None, choice=labels.pop())
     total = sum(window_tokens)
     logs = [
         math.fsum(

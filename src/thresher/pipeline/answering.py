@@ -77,8 +77,12 @@ def _outcome(entry: _Asked[K]) -> Answered | Failure:
     window_tokens = [max(1, len(window)) for window in entry.windows]
     of_questions = zip(*(s.answers for s in scores), strict=True)
     cached_tokens = sum(s.cached_tokens for s in scores)
+    try:
+        answers = [join_windows(of_windows, window_tokens) for of_windows in of_questions]
+    except ValueError as error:
+        return Failure(status="engine_error", reason=f"{error}; use --long head-tail")
     return Answered(
-        entry.task_prompt.verdicts([join_windows(of_windows, window_tokens) for of_windows in of_questions]),
+        entry.task_prompt.verdicts(answers),
         prompt_tokens=cached_tokens + sum(s.computed_tokens for s in scores),
         cached_tokens=cached_tokens,
     )

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from thresher.models import ChatFormat
 from thresher.models.tokenizer import Tokenizer
 from thresher.pipeline.admission import Admission, LongPolicy
 from thresher.tasks import Task, TaskPrompt, build_prompt, document_text
-from thresher.tasks.prompt import ChatFormat
 from thresher.types import ChatRequest, Failure
 
 
@@ -44,13 +44,15 @@ class AskingOptions:
 
     tokenizer: Tokenizer
     chat: ChatFormat
-    context_tokens: int
+    context_tokens: int  # 0 where no limit is known
+    bytes_per_token: float | None = None  # of an endpoint without a tokenizer
     long_policy: LongPolicy
 
     def place(self, task_prompt: TaskPrompt) -> Place:
         """A prompt's place in the context. Raises ``UsageError`` when it leaves no room for a document."""
         admission = Admission(
             context_tokens=self.context_tokens,
+            bytes_per_token=self.bytes_per_token,
             prompt=task_prompt.prompt,
             policy=self.long_policy,
             tokenizer=self.tokenizer,
@@ -81,7 +83,8 @@ class TaskAsking:
     """
 
     def __init__(self, task: Task, options: AskingOptions) -> None:
-        task_prompt = build_prompt(task, options.tokenizer, options.chat)
+        units = options.bytes_per_token or 1.0
+        task_prompt = build_prompt(task, options.tokenizer, options.chat, units_per_token=units)
         self.notices = task_prompt.notices
         self.the_place = options.place(task_prompt)
 

@@ -18,7 +18,7 @@ def read_content_free(engine: Engine, ask: Ask) -> dict[str, dict[str, float]]:
     """Question -> label -> mean probability over :data:`CONTENT_FREE_TEXTS`.
 
     Raises:
-        EngineError: the engine could not read one of them.
+        EngineError: the engine could not read one of them, or is a server that gives no probabilities.
     """
     tokens = engine.tokenizer.encode_batch([ask.words(text) for text in CONTENT_FREE_TEXTS])
     asked = []
@@ -30,6 +30,8 @@ def read_content_free(engine: Engine, ask: Ask) -> dict[str, dict[str, float]]:
         if isinstance(outcome, Failure):
             raise EngineError(f"the text without content {text!r} could not be read: {outcome.reason}")
         for verdict in outcome.verdicts:
+            if not verdict.probabilities:
+                raise EngineError(f"the endpoint gives no probabilities for the text without content {text!r}")
             found.setdefault(verdict.question, []).append(dict(verdict.probabilities))
     return {question: _mean(of_texts) for question, of_texts in found.items()}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from thresher.jobs import JobStore
+from thresher.pipeline.asking import Place
 from thresher.pipeline.listing import Places, list_documents
 from thresher.pipeline.opening import References
 from thresher.pipeline.options import ClassifyOptions
@@ -45,7 +46,7 @@ class DryRun:
     prefix_tokens: int  # of them shared by documents
     too_long: int  # documents that do not fit the context
     longest: dict[str, int] = field(default_factory=dict)  # ids and tokens of the longest that do not fit
-    context: int
+    context: int | None  # None where a server does not say
     long_policy: str
     engine: str
     model: str
@@ -124,20 +125,22 @@ class _Tally:
         if prepared.place is None:
             self._counts["duplicates"] += 1
             return
-        self._counts["document_tokens"] += prepared.document_tokens
-        if prepared.document_tokens > prepared.place.admission.capacity_tokens:
+        admission = prepared.place.admission
+        document_tokens = admission.tokens_in(prepared.document_tokens)
+        self._counts["document_tokens"] += document_tokens
+        if prepared.document_tokens > admission.capacity_tokens:
             self._counts["too_long"] += 1
-            self._remember_longest(read.document_id, prepared.document_tokens)
-        self._add_windows(prepared.windows, prepared.place.task_prompt.prompt)
+            self._remember_longest(read.document_id, document_tokens)
+        self._add_windows(prepared.windows, prepared.place)
 
-    def _add_windows(self, windows: Sequence[Sequence[int]], prompt: Prompt) -> None:
+    def _add_windows(self, windows: Sequence[Sequence[int]], place: Place) -> None:
+        prompt, tokens_in = place.task_prompt.prompt, place.admission.tokens_in
         if windows and prompt is not self._prefix:
             self._prefix = prompt
-            self._counts["prefix_tokens"] += len(prompt.prefix_tokens)
+            self._counts["prefix_tokens"] += tokens_in(len(prompt.prefix_tokens))
         for window in windows:
-            self._counts["read_tokens"] += len(window) + sum(
-                len(question.suffix_tokens) for question in prompt.questions
-            )
+            suffixes = sum(len(question.suffix_tokens) for question in prompt.questions)
+            self._counts["read_tokens"] += tokens_in(len(window) + suffixes)
             if len(self._sample) < _SAMPLE_DOCUMENTS and sum(len(w) for _, w in self._sample) < _SAMPLE_TOKENS:
                 self._sample.append((prompt, window))
 
@@ -162,7 +165,7 @@ class _Tally:
             prefix_tokens=prefix_tokens,
             too_long=self._counts["too_long"],
             longest=self._too_long,
-            context=info.largest_request_tokens,
+            context=info.largest_request_tokens or None,
             long_policy=options.long_policy,
             engine=info.engine,
             model=info.model,

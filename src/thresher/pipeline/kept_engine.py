@@ -52,7 +52,7 @@ class _Wish:
 
     def settled(self, info: EngineInfo) -> _Wish:
         """The same with engine and context as they came out."""
-        options = replace(self.options, engine=info.engine, context_tokens=info.largest_request_tokens)
+        options = replace(self.options, engine=info.engine, context_tokens=info.largest_request_tokens or None)
         return replace(self, options=options)
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from thresher.engines import Engine, EngineOptions, ServedModelEngine, choose_engine, open_engine, server_command
 from thresher.errors import UsageError
 from thresher.jobs import RunFacts
-from thresher.models import Model, ServedModel, open_model, resolve, served_addresses
+from thresher.models import ChatFormat, Model, ServedModel, open_model, resolve, served_addresses
 from thresher.pipeline.options import ClassifyOptions
 from thresher.pipeline.planning import check_memory, describe
 from thresher.pipeline.profile import with_profile
-from thresher.tasks.prompt import ChatFormat
 
 #: A reference of files, or addresses of servers that hold the same model.
 References = str | os.PathLike[str] | Sequence[str]
@@ -118,4 +117,4 @@ def engine_options(options: ClassifyOptions, context_tokens: int | None) -> Engi
 def _context_of(latest_run: RunFacts | None, model_fingerprint: str, engine: str) -> int | None:
     if latest_run is None or latest_run.model_fingerprint != model_fingerprint or latest_run.engine != engine:
         return None
-    return latest_run.context_tokens
+    return latest_run.context_tokens or None

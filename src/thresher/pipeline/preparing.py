@@ -33,6 +33,12 @@ class Prepared:
     failure: Failure | None = None
     place: Place | None = None  # the prompt that the windows stand in
 
+    @property
+    def counted_tokens(self) -> int | None:
+        """The document's tokens; None where they are only estimated."""
+        estimated = self.place is not None and not self.place.admission.counts_tokens
+        return None if estimated else self.document_tokens
+
 
 class ContentsUnderWay:
     """The contents between reading and storing; with the store's own index no content is scored twice."""

@@ -189,7 +189,7 @@ class _Pass:
             engine=facts.engine,
             model=facts.model,
             precision=facts.precision,
-            context=facts.context_tokens,
+            context=facts.context_tokens or None,
             left=after.left,
             interrupted=interrupted,
             stages=self._times.report(seconds),

@@ -151,7 +151,7 @@ def _failed(prepared: Prepared, questions: Sequence[str], failure: Failure) -> l
             content_sha256=prepared.read.content_sha256 or "",
             question=question,
             status=failure.status,
-            document_tokens=prepared.document_tokens,
+            document_tokens=prepared.counted_tokens,
             error=failure.reason,
         )
         for question in questions
@@ -168,7 +168,7 @@ def _result(prepared: Prepared, verdict: Verdict, answered: Answered) -> Result:
         probabilities=verdict.probabilities,
         label_mass=verdict.label_mass,
         expected=verdict.expected,
-        document_tokens=prepared.document_tokens,
+        document_tokens=prepared.counted_tokens,
         truncated_tokens=prepared.truncated_tokens,
         prompt_tokens=answered.prompt_tokens,
         cached_tokens=answered.cached_tokens,

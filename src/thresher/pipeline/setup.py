@@ -62,6 +62,7 @@ def asking_options(opened: Opened, policy: LongPolicy) -> AskingOptions:
         tokenizer=opened.engine.tokenizer,
         chat=opened.chat,
         context_tokens=opened.engine.info.largest_request_tokens,
+        bytes_per_token=opened.engine.info.bytes_per_token,
         long_policy=policy,
     )
 

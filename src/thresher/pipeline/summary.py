@@ -34,7 +34,7 @@ class RunSummary:
     engine: str
     model: str
     precision: str
-    context: int
+    context: int | None  # None where a server does not say
     left: int
     interrupted: bool
     stages: Mapping[str, StageTime]  # where the time went

@@ -163,7 +163,7 @@ def _settings(facts: ReportFacts) -> list[tuple[str, Any]]:
         ("task's fingerprint", run.task_fingerprint),
         ("engine", run.engine),
         ("precision", run.precision),
-        ("context", f"{run.context_tokens:,} tokens"),
+        ("context", f"{run.context_tokens:,} tokens" if run.context_tokens else "not told by the server"),
         ("documents that are too long", run.long_policy),
         ("parsers", run.parser_version),
         ("job", facts.job),

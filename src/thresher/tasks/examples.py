@@ -15,29 +15,34 @@ _GAP_MARK = "\n[...]\n"
 _LEAST_TOKENS = 16
 
 
-def fit_examples(task: Task, tokenizer: Tokenizer) -> tuple[list[tuple[Example, ...]], str | None]:
+def fit_examples(
+    task: Task, tokenizer: Tokenizer, units_per_token: float = 1.0
+) -> tuple[list[tuple[Example, ...]], str | None]:
     """Each question's examples with long texts cut (start and end stay), and a notice if any was.
+
+    ``units_per_token``: how many of the tokenizer's units count as a token, where these are bytes.
 
     Raises:
         TaskError: there are so many that each would be cut to nothing.
     """
     texts = [example.text for question in task.questions for example in question.examples]
     tokens = tokenizer.encode_batch(texts)
-    total = sum(map(len, tokens))
-    if total <= task.examples_tokens:
+    total, budget = sum(map(len, tokens)), int(task.examples_tokens * units_per_token)
+    if total <= budget:
         return [question.examples for question in task.questions], None
-    limit = _fair_limit([len(t) for t in tokens], task.examples_tokens)
-    if limit < _LEAST_TOKENS:
+    limit = _fair_limit([len(t) for t in tokens], budget)
+    total_tokens, limit_tokens = round(total / units_per_token), int(limit / units_per_token)
+    if limit_tokens < _LEAST_TOKENS:
         raise TaskError(
-            f"{len(texts)} examples have {total:,} tokens and examples_tokens is {task.examples_tokens:,}, which "
-            f"leaves {limit} for each of the long ones; give fewer examples or more tokens"
+            f"{len(texts)} examples have {total_tokens:,} tokens and examples_tokens is {task.examples_tokens:,}, "
+            f"which leaves {limit_tokens} for each of the long ones; give fewer examples or more tokens"
         )
     cut = iter([text if len(t) <= limit else _cut(t, limit, tokenizer) for text, t in zip(texts, tokens, strict=True)])
     fitted = [tuple(replace(example, text=next(cut)) for example in q.examples) for q in task.questions]
     long = sum(len(t) > limit for t in tokens)
     return fitted, (
-        f"{long} of {len(texts)} examples were cut to {limit} tokens each: together they have {total:,} tokens, and "
-        f"examples_tokens is {task.examples_tokens:,}"
+        f"{long} of {len(texts)} examples were cut to {limit_tokens} tokens each: together they have "
+        f"{total_tokens:,} tokens, and examples_tokens is {task.examples_tokens:,}"
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from thresher.answers import Answer, AnswerTrie
 from thresher.errors import ModelFormatError, TaskError
+from thresher.models.chat_format import ChatFormat
 from thresher.models.tokenizer import Tokenizer
 from thresher.tasks.examples import fit_examples
 from thresher.tasks.labels import LabelNode
@@ -16,24 +16,6 @@ from thresher.tasks.task import Task
 from thresher.tasks.verdict import Decided, Verdict, reach_verdict
 from thresher.tasks.wording import answer_requests, children_request, document_text, message_head
 from thresher.types import Prompt, QuestionPrompt
-
-
-class ChatFormat(Protocol):
-    """The part of a model's chat template that a prompt needs."""
-
-    def pieces(self, user_pieces: tuple[str, ...]) -> tuple[str, ...]:
-        """The template's own text before, between and after the pieces of a user's message."""
-
-    def conversation(self, roles: Sequence[str]) -> tuple[str, ...]:
-        """The template's own text before, between and after messages of these roles, the last one the user's."""
-
-    @property
-    def end_of_turn(self) -> str:
-        """The text that ends the assistant's turn; one control token."""
-
-    @property
-    def next_turn(self) -> tuple[str, str]:
-        """The template's own text around a user's second message: behind the first answer's end of turn, and after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,15 +37,17 @@ class TaskPrompt:
         return found
 
 
-def build_prompt(task: Task, tokenizer: Tokenizer, chat: ChatFormat) -> TaskPrompt:
+def build_prompt(task: Task, tokenizer: Tokenizer, chat: ChatFormat, *, units_per_token: float = 1.0) -> TaskPrompt:
     """The shared tokens of all prompts of ``task`` for the model that ``tokenizer`` and ``chat`` belong to.
+
+    ``units_per_token``: how many of the tokenizer's units count as a token, where these are bytes.
 
     Raises:
         TaskError: two labels have the same tokens, or the examples do not fit the tokens they may take.
         ModelFormatError: the template does not keep the message together, or takes no second message where labels
             have children.
     """
-    examples, notice = fit_examples(task, tokenizer)
+    examples, notice = fit_examples(task, tokenizer, units_per_token)
     head = message_head(task.questions, task.instructions, examples)
     asked = [answer_requests(question, alone=len(task.questions) == 1) for question in task.questions]
     before, middle, between, after = chat.pieces((head, document_text("x"), asked[0][0]))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from thresher.engines.servers.client.transport import Client
-from thresher.models.chat_template import ChatTemplate, PlainFormat
+from thresher.models.chat_format import ChatFormat
 from thresher.models.model import Model
 from thresher.models.tokenizer import Tokenizer
 from thresher.types import Request, Scores
@@ -33,7 +33,8 @@ class ServerFacts:
     model: str  # the model's name for people
     model_fingerprint: str  # of all that the server says of its model; servers with one fingerprint may share a run
     precision: str = "unknown"
-    context_tokens: int  # the largest request: prefix, document, suffix and answer
+    context_tokens: int  # the largest request: prefix, document, suffix and answer; 0 where the server does not say
+    bytes_per_token: float | None = None  # of an endpoint without a tokenizer, whose "tokens" are bytes
     slots: int | None = None  # requests that it reads at once, where it says; None lets the engine find out
     exact_probabilities: bool = True
     shares_prefix: bool = False
@@ -57,7 +58,7 @@ class Adapter(Protocol):
         """
 
     @property
-    def chat(self) -> ChatTemplate | PlainFormat:
+    def chat(self) -> ChatFormat:
         """The served model's chat template, or what stands in for it."""
 
     async def check(self) -> None:

@@ -13,6 +13,9 @@ from thresher.engines.servers.fault import AbsentError, BadAnswerError, BadReque
 #: Name of the engine -> its adapter, in the order in which ``auto`` asks: what every server can do comes last.
 ADAPTERS: Mapping[str, str] = {
     "llama-server": "thresher.engines.servers.llama_server.adapter:LlamaServer",
+    "vllm": "thresher.engines.servers.vllm.adapter:Vllm",
+    "sglang": "thresher.engines.servers.sglang.adapter:Sglang",
+    "openai": "thresher.engines.servers.openai.adapter:OpenAi",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
@@ -12,7 +13,7 @@ from thresher.engines.servers.client.loop import LoopThread
 from thresher.engines.servers.dispatcher import Dispatcher
 from thresher.engines.servers.endpoint import Endpoint, close_all
 from thresher.errors import EngineError
-from thresher.models.chat_template import ChatTemplate, PlainFormat
+from thresher.models.chat_format import ChatFormat
 from thresher.models.tokenizer import Tokenizer
 from thresher.types import Failure, Request, Scores
 
@@ -44,7 +45,7 @@ class ServerEngine:
         return self._endpoints[0].adapter.tokenizer
 
     @property
-    def chat(self) -> ChatTemplate | PlainFormat:
+    def chat(self) -> ChatFormat:
         """The served model's chat template."""
         return self._endpoints[0].adapter.chat
 
@@ -70,10 +71,12 @@ class ServerEngine:
             yield from self._loop.stream(lambda outlet: self._dispatcher.read(accepted, outlet), _MOST_IN_HAND)
 
     def _refuse(self, request: Request) -> Failure | None:
-        limit = self._info.largest_request_tokens
+        limit, bytes_per_token = self._info.largest_request_tokens, self._info.bytes_per_token or 1.0
         needed = request.prompt.overhead_tokens() + len(request.document_tokens)
-        if needed > limit:
-            reason = f"the request has {needed:,} tokens, and the context holds {limit:,}"
+        if limit and needed > limit * bytes_per_token:
+            about = "about " if self._info.bytes_per_token else ""
+            needed = math.ceil(needed / bytes_per_token)
+            reason = f"the request has {about}{needed:,} tokens, and the context holds {limit:,}"
             return Failure(status="oversize", reason=reason)
         if not all(len(request.document_tokens) + len(q.suffix_tokens) for q in request.prompt.questions):
             return Failure(status="engine_error", reason="the prompt has neither a document nor a suffix to read")
@@ -103,6 +106,7 @@ class ServerEngine:
 
 def _info(endpoints: Sequence[Endpoint], context_tokens: int) -> EngineInfo:
     facts = [endpoint.adapter.facts for endpoint in endpoints]
+    ratios = [fact.bytes_per_token for fact in facts if fact.bytes_per_token is not None]
     lanes = sum(fact.slots or START for fact in facts)
     return EngineInfo(
         engine=endpoints[0].name,
@@ -114,6 +118,7 @@ def _info(endpoints: Sequence[Endpoint], context_tokens: int) -> EngineInfo:
         largest_request_tokens=context_tokens,
         batch_tokens=_TOKENS_PER_CALL,
         batch_requests=_REQUESTS_PER_LANE * lanes,
+        bytes_per_token=min(ratios, default=None),
         exact_probabilities=all(fact.exact_probabilities for fact in facts),
         shares_prefix=all(fact.shares_prefix for fact in facts),
         notices=tuple(dict.fromkeys(notice for fact in facts for notice in fact.notices)),

@@ -70,3 +70,21 @@ class LlamaServer(_Servers):
     """llama.cpp's server."""
 
     name = "llama-server"
+
+
+class Vllm(_Servers):
+    """vLLM's server."""
+
+    name = "vllm"
+
+
+class Sglang(_Servers):
+    """SGLang's server."""
+
+    name = "sglang"
+
+
+class OpenAi(_Servers):
+    """Any endpoint that speaks OpenAI's chat completions."""
+
+    name = "openai"

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from thresher.answers import AnswerTrie
 from thresher.errors import ModelFormatError, TaskError
+from thresher.models.chat_format import ChatFormat
 from thresher.models.tokenizer import Tokenizer
 from thresher.tasks.batch.sharing import Group
-from thresher.tasks.prompt import ChatFormat, TaskPrompt
+from thresher.tasks.prompt import TaskPrompt
 from thresher.tasks.question import Kind
 from thresher.types import ChatRequest, Prompt, QuestionPrompt
 
