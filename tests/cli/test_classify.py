@@ -219,7 +219,8 @@ def test_people_get_a_table(thresher: Thresher, folder: Path, model: str) -> Non
 def test_engines_are_listed(thresher: Thresher) -> None:
     found = thresher("engines", "--json").json["engines"]
     assert {engine["name"]: engine["available"] for engine in found} == {
-        "native": True, "llamacpp": True, "fake": True,
+        "native": True, "llamacpp": True, "llama-server": True, "vllm": True, "sglang": True, "openai": True,
+        "fake": True,
     }  # fmt: skip
     assert "llamacpp" in thresher("engines").out
 

@@ -82,7 +82,8 @@ SUBJECTS = (
     Subject("native, hybrid, small steps", "native", engine_models.shipped, 1e-4, SMALL_STEPS, threads=1),
     Subject("native, two devices", "native", engine_models.shipped, 1e-4, SMALL_STEPS, threads=1, device="cpu,cpu"),
     Subject("native, attention only", "native", engine_models.plain, 1e-4, threads=1),
-    Subject("llama-server, saves", "llama-server", engine_models.shipped, 0.01, served=engine_servers.saved_and_local),
+    # a server decodes the documents of its slots together, and Q8_0 rounds activations by the shape of what is decoded
+    Subject("llama-server, saves", "llama-server", engine_models.shipped, 0.03, served=engine_servers.saved_and_local),
     Subject(
         "llama-server, one slot",
         "llama-server",

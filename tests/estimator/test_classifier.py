@@ -197,7 +197,7 @@ def test_one_engine_serves_all_clones_until_another_is_asked_for(monkeypatch: py
         opened.append(open_engine(*given))
         return opened[-1]
 
-    monkeypatch.setattr("thresher.pipeline.kept_engine.open_engine", open_and_note)
+    monkeypatch.setattr("thresher.pipeline.opening.open_engine", open_and_note)
     thresher.close_engine()
     fitted = fake().fit(TEXTS, LABELS)
     clone(fitted).set_params(instructions="Decide.", examples=1).fit(TEXTS, LABELS).predict(TEXTS)
