@@ -61,7 +61,8 @@ arguments = sys.argv[1:]
 with open(os.environ["DOCKER_LOG"], "a") as log:
     log.write(json.dumps(arguments) + "\\n")
 if arguments[0] == "version" and os.environ.get("DOCKER_DAEMON") == "down":
-    sys.exit("Cannot connect to the Docker daemon. Is the docker daemon running?")
+    print("Client: Docker Engine - Community\\n Version:           29.0.0\\n Context:           default")
+    sys.exit("a warning\\nCannot connect to the Docker daemon. Is the docker daemon running?")
 if arguments[:2] == ["image", "inspect"] and os.environ.get("DOCKER_IMAGE") == "missing":
     sys.exit("No such image")
 if arguments[0] == "run":
