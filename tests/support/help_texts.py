@@ -1,8 +1,8 @@
 """Options of named versions of servers, as their own help lays them out: names and values, without any sentence.
 
 llama.cpp b11434: built from its sources, and asked. llama.cpp of February 2025: its server's README of then. vLLM 0.8.5
-and 0.30.0: their documentation of ``vllm serve``. SGLang 0.5.23: the fields of its wheel's arguments; 0.4.3: its
-documentation. Only what a launch may use is listed.
+and 0.30.0: their documentation of ``vllm serve``. SGLang 0.5.23: the fields of its wheel's arguments. Only what a
+launch may use is listed.
 """
 
 from __future__ import annotations
@@ -109,21 +109,6 @@ _SGLANG_0_5_23 = """
 --tp-size TP_SIZE, --tensor-parallel-size TP_SIZE
 --log-level-http LOG_LEVEL_HTTP
 """
-_SGLANG_0_4_3 = """
---model-path MODEL_PATH
---host HOST
---port PORT
---api-key API_KEY
---served-model-name SERVED_MODEL_NAME
---context-length CONTEXT_LENGTH
---chunked-prefill-size CHUNKED_PREFILL_SIZE
---max-prefill-tokens MAX_PREFILL_TOKENS
---max-running-requests MAX_RUNNING_REQUESTS
---mem-fraction-static MEM_FRACTION_STATIC
---disable-radix-cache
---tensor-parallel-size TENSOR_PARALLEL_SIZE, --tp-size TENSOR_PARALLEL_SIZE
---log-level-http LOG_LEVEL_HTTP
-"""
 
 
 def _llama_cpp(options: str) -> str:
@@ -150,5 +135,4 @@ HELP: dict[tuple[str, str], str] = {
     ("vllm", "0.30.0"): _argparse("vllm serve", _VLLM_0_30),
     ("vllm", "0.8.5"): _argparse("vllm serve", _VLLM_0_8_5),
     ("sglang", "0.5.23"): _argparse("sglang serve", _SGLANG_0_5_23),
-    ("sglang", "0.4.3"): _argparse("launch_server.py", _SGLANG_0_4_3),
 }

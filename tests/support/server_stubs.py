@@ -1,6 +1,7 @@
 """Stand-ins for servers that cannot run here: they print the options of a named version, and refuse others.
 
-Asked to serve, they say their arguments and the names of what was set in their environment, and answer ``/health``.
+Asked to serve, they say their arguments and the names of what was set in their environment, and answer ``/health``. All
+else is passed on to the server whose URL is in ``STUB_SERVER``, from callers with the key that the stand-in was given.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from tests.support.help_texts import HELP
 from tests.support.programs import write_program
 
 _STUB = """
-import http.server, json, os, sys
+import http.server, json, os, sys, urllib.error, urllib.request
 HELP, VERSION, HELP_ARGUMENTS, VERSION_ARGUMENTS = {help!r}, {version!r}, {help_arguments!r}, {version_arguments!r}
 arguments = sys.argv[1:]
 if arguments == VERSION_ARGUMENTS:
@@ -25,10 +26,31 @@ elif "--port" not in arguments:
 else:
     print("arguments", json.dumps(arguments), flush=True)
     print("variables", json.dumps(sorted(os.environ)), flush=True)
+    key = os.environ.get("VLLM_API_KEY")
+    if "--api-key" in arguments:
+        key = arguments[arguments.index("--api-key") + 1]
     class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
         def do_GET(self):
-            self.send_response(200)
+            self.answer(None)
+        def do_POST(self):
+            self.answer(self.rfile.read(int(self.headers["Content-Length"])))
+        def answer(self, body):
+            if self.path == "/health":
+                self.send(200, b"")
+            elif self.headers["Authorization"] != f"Bearer {{key}}":
+                self.send(401, b"{{}}")
+            else:
+                try:
+                    with urllib.request.urlopen(os.environ["STUB_SERVER"] + self.path, body) as found:
+                        self.send(found.status, found.read())
+                except urllib.error.HTTPError as refusal:
+                    self.send(refusal.code, refusal.read())
+        def send(self, status, content):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
+            self.wfile.write(content)
         def log_message(self, *_):
             pass
     port = int(arguments[arguments.index("--port") + 1])
@@ -61,7 +83,8 @@ arguments = sys.argv[1:]
 with open(os.environ["DOCKER_LOG"], "a") as log:
     log.write(json.dumps(arguments) + "\\n")
 if arguments[0] == "version" and os.environ.get("DOCKER_DAEMON") == "down":
-    sys.exit("Cannot connect to the Docker daemon. Is the docker daemon running?")
+    print("Client: Docker Engine - Community\\n Version:           29.0.0\\n Context:           default")
+    sys.exit("a warning\\nCannot connect to the Docker daemon. Is the docker daemon running?")
 if arguments[:2] == ["image", "inspect"] and os.environ.get("DOCKER_IMAGE") == "missing":
     sys.exit("No such image")
 if arguments[0] == "run":

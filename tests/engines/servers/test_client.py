@@ -16,6 +16,7 @@ from thresher.engines.servers.client.address import Address
 from thresher.engines.servers.client.limit import Limit
 from thresher.engines.servers.client.loop import LoopThread, Outlet
 from thresher.engines.servers.client.retry import Backoff, retry_after_seconds
+from thresher.engines.servers.client.transport import Refusal
 from thresher.errors import EngineError, UsageError
 
 
@@ -53,6 +54,25 @@ def test_the_key_of_the_server_goes_before_the_common_one(monkeypatch: pytest.Mo
         "THRESHER_API_KEY_GPU_1_EXAMPLE_8000", "THRESHER_API_KEY_GPU_1_EXAMPLE", "THRESHER_API_KEY",
     )  # fmt: skip
     assert Address("http://other:8000").key() == "0"
+
+
+def test_a_key_is_taken_without_what_is_around_it_and_a_broken_one_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    address = Address("http://gpu-1.example:8000")
+    monkeypatch.setenv("THRESHER_API_KEY", " sk-1\n")
+    assert address.key() == "sk-1"
+    for broken in ("sk-secret\nX-Other: 1", "sk-secrét"):
+        monkeypatch.setenv("THRESHER_API_KEY", broken)
+        with pytest.raises(UsageError, match="THRESHER_API_KEY: a key has ASCII") as error:
+            address.key()
+        assert "secr" not in str(error.value)
+
+
+def test_only_fields_that_are_one_value_are_typed_fields() -> None:
+    error = {"type": "a", "code": ["b"], "param": {"c": 1}, "n_ctx": 7}
+    refusal = Refusal(400, {"error": error}, {}, "/")
+    assert [refusal.error_field(name) for name in (*error, "none")] == ["a", None, None, 7, None]
 
 
 def test_only_this_machine_is_loopback() -> None:

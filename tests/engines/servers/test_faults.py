@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -30,7 +32,10 @@ from tests.support.fault_server import (
 from tests.support.llama_server import LlamaServer
 from tests.support.prompts import make_prompt, make_requests, make_text
 from thresher.engines.servers import endpoint
+from thresher.engines.servers.client.address import Address
+from thresher.engines.servers.client.transport import Client
 from thresher.engines.servers.engine import ServerEngine
+from thresher.engines.servers.fault import UnreachableError
 from thresher.errors import EngineUnavailableError, UsageError
 from thresher.types import Failure, Request
 
@@ -68,6 +73,40 @@ def test_no_server_there(opening: Opening) -> None:
         port = listener.getsockname()[1]
     with pytest.raises(EngineUnavailableError, match=f"127.0.0.1:{port}: no server answers there"):
         opening(f"http://127.0.0.1:{port}")
+
+
+def test_a_server_that_takes_no_connection_was_never_sent_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thresher.engines.servers.client.transport._CONNECT_TIMEOUT_S", 0.2)
+
+    async def ask(url: str) -> None:
+        client = Client(Address(url))
+        try:
+            await client.get("/health")
+        finally:
+            await client.close()
+
+    with socket.socket() as listener, contextlib.ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):  # nobody accepts them, and the system takes no more
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        with pytest.raises(UnreachableError, match="no server answers there") as error:
+            asyncio.run(ask(f"http://127.0.0.1:{listener.getsockname()[1]}"))
+    assert not error.value.in_flight
+
+
+def test_a_server_that_falls_while_answers_wait_to_be_taken_keeps_its_slots(
+    server: FaultServer, opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thresher.engines.servers.engine._MOST_IN_HAND", 2)
+    engine = opening(server.url, away_s=60.0)
+    requests = requests_for(engine)
+    for _ in range(3):
+        server.befall("/completion", Cut(0), 2)
+        assert not failed(outcome(engine, requests))
+    assert engine._endpoints[0].limit.in_flight == 0
 
 
 def test_another_model_than_wanted(server: FaultServer, opening: Opening) -> None:
@@ -203,6 +242,14 @@ def test_nothing_goes_to_another_host(server: FaultServer, opening: Opening, mon
         assert len(failures) == 6
         assert all(f"sends its callers to {elsewhere.url}/completion;" in f.reason for f in failures.values())
         assert not elsewhere.asked
+
+
+def test_a_redirect_to_what_is_no_address_is_a_fault_as_any(server: FaultServer, opening: Opening) -> None:
+    engine = opening(server.url)
+    server.befall("/completion", Status(307, {}, {"Location": "http://h/" + "x" * 70_000}), None)
+    failures = failed(outcome(engine, requests_for(engine)))
+    assert len(failures) == 6
+    assert all("sends its callers to an address that is none" in failure.reason for failure in failures.values())
 
 
 def test_a_certificate_signed_by_nobody(opening: Opening) -> None:

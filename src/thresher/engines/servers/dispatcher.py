@@ -81,8 +81,8 @@ class Dispatcher:
         for endpoint in self._endpoints:
             while (job := self._next_for(endpoint, batch)) is not None:
                 await batch.outlet.room()
-                lane = endpoint.limit.take()
-                if lane is None or not endpoint.up:  # it fell while there was no room
+                lane = endpoint.limit.take() if endpoint.up else None
+                if lane is None:  # it fell, or takes fewer now, while there was no room
                     batch.outlet.give_room()
                     break
                 batch.waiting.remove(job)
@@ -105,7 +105,7 @@ class Dispatcher:
     def _worth_taking(self, endpoint: Endpoint, job: Job, batch: _Batch) -> bool:
         """Whether the other servers would not be through with everything before this one is through with ``job``."""
         own_s = endpoint.seconds_for(job.tokens)
-        others = [other for other in self._endpoints if other is not endpoint and other.up]
+        others = [other for other in self._endpoints if other is not endpoint and other.up and not other.pause_s()]
         theirs_s = [seconds for other in others if (seconds := other.seconds_for(job.tokens)) is not None]
         if own_s is None or not theirs_s:
             return True

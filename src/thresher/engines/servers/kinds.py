@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from thresher.engines.base import Engine, EngineOptions
+from thresher.engines.servers.managed.installed import NotInstalledError
 from thresher.engines.servers.managed.opening import managed_about, managed_command, managed_version, open_managed
 from thresher.engines.servers.managed.programs import PROGRAMS
 from thresher.engines.servers.opening import connect
@@ -57,6 +58,8 @@ class _Servers:
             return running
         try:
             return f"{running}; for models in files started here: {managed_about(cls.name)}"
+        except NotInstalledError as error:
+            return f"{running}; cannot be started here: {error.reason}"
         except EngineUnavailableError as error:
             return f"{running}; cannot be started here: {error}"
 

@@ -1,4 +1,4 @@
-"""A server's calls for other threads than its loop's: tokenizing happens beside the scoring."""
+"""A server's calls beside the scoring, also for other threads than its loop's: tokenizing and rendering."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ATTEMPTS = 6
 
 
 class Remote:
-    """Made within the loop; called from outside of it. Faults that pass are sat out for a while."""
+    """Made within the loop. Faults that pass are sat out: a text must not be lost to a server away for a moment."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -25,18 +25,19 @@ class Remote:
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     def post(self, path: str, body: Any) -> Any:
-        """The JSON that ``path`` answers ``body`` with. Raises ``ServerError``."""
-        return self._run(self._ask(path, body))
+        """The JSON that ``path`` answers ``body`` with, for callers outside the loop. Raises ``ServerError``."""
+        return self.run(self.ask(path, body))
 
     def post_all(self, path: str, bodies: Sequence[Any]) -> list[Any]:
         """The answers to ``bodies`` in their order, several asked at once. Raises ``ServerError``."""
 
         async def all_of_them() -> list[Any]:
-            return await asyncio.gather(*(self._ask(path, body) for body in bodies))
+            return await asyncio.gather(*(self.ask(path, body) for body in bodies))
 
-        return self._run(all_of_them())
+        return self.run(all_of_them())
 
-    async def _ask(self, path: str, body: Any) -> Any:
+    async def ask(self, path: str, body: Any) -> Any:
+        """As ``post``, within the loop."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 async with self._room:
@@ -45,9 +46,10 @@ class Remote:
                 if not fault.passes or attempt == _ATTEMPTS:
                     raise
             await asyncio.sleep(Backoff().pause_s(attempt))
-        raise AssertionError
+        raise AssertionError("the last attempt returns or raises")
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """What ``work`` gives in the loop, waited for outside of it. Raises ``EngineError`` once the loop has ended."""
         if self._loop.is_closed():
             work.close()
             raise EngineError("the engine is closed; open a new one")

@@ -16,9 +16,6 @@ from thresher.models.model import Model, open_model
 from thresher.models.reference import resolve
 from thresher.models.tokenizer import PROBES, Tokenizer
 
-#: Tokenizers that agree on this are taken to be the same.
-_SAMPLE = "\n".join(PROBES)
-
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
@@ -64,12 +61,24 @@ async def vocabulary_of_files(
     return Vocabulary(model.tokenizer, model.chat, model.notices)
 
 
+async def first_difference(ask_tokens: AskTokens, other: Tokenizer) -> str | None:
+    """A text that the server and ``other`` cut into different tokens; None where none was found.
+
+    Raises:
+        ServerError: the server cannot be asked.
+    """
+    for probe, tokens in zip(PROBES, await asyncio.gather(*map(ask_tokens, PROBES)), strict=True):
+        if other.encode(probe) != list(tokens):
+            return probe
+    return None
+
+
 async def _agrees(model: Model, ask_tokens: AskTokens) -> bool | None:
     """Whether files and server make the same tokens; None where the server makes none."""
     if model.tokenizer is None:
         return False
     try:
-        return list(await ask_tokens(_SAMPLE)) == model.tokenizer.encode(_SAMPLE)
+        return await first_difference(ask_tokens, model.tokenizer) is None
     except (AbsentError, BadRequestError):
         return None
 

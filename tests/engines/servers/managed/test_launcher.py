@@ -11,10 +11,12 @@ import pytest
 
 from tests.support import engine_models
 from tests.support.checkpoints import tiny_config, write_checkpoint
+from tests.support.programs import write_program
 from tests.support.server_stubs import write_docker, write_stub
 from thresher.engines.base import EngineOptions
+from thresher.engines.servers.managed.asking import NoAnswerError, ask
 from thresher.engines.servers.managed.devices import parse_devices
-from thresher.engines.servers.managed.installed import find_installed
+from thresher.engines.servers.managed.installed import NotInstalledError, find_installed
 from thresher.engines.servers.managed.launch import Place
 from thresher.engines.servers.managed.launcher import Launcher, make_launcher
 from thresher.engines.servers.managed.opening import managed_command
@@ -243,8 +245,22 @@ def test_docker_without_its_daemon_is_no_docker(
 ) -> None:
     write_docker(programs, tmp_path)
     monkeypatch.setenv("DOCKER_DAEMON", "down")
-    with pytest.raises(EngineUnavailableError, match="(?s)Is the docker daemon running.*THRESHER_VLLM"):
+    with pytest.raises(NotInstalledError, match="install vllm.* or name the program in THRESHER_VLLM") as caught:
         find_installed(PROGRAMS["vllm"])
+    assert caught.value.reason == (
+        "there is no vllm on the PATH, and docker does not answer: Cannot connect to the Docker daemon. Is the docker "
+        "daemon running?"
+    )
+
+
+def test_of_what_a_program_says_when_it_fails_only_the_end_is_told(tmp_path: Path) -> None:
+    program = write_program(
+        tmp_path / "program", "import sys; print('a\\nb'); sys.exit('c\\n' + 'd' * 1000 + '\\n\\n')"
+    )
+    with pytest.raises(NoAnswerError) as caught:
+        ask([str(program)])
+    assert caught.value.why == "d" * 97 + "..."
+    assert str(caught.value) == f"'{program}' ended with exit code 1: {caught.value.why}"
 
 
 def test_a_container_for_gpus_needs_one(programs: Path, tmp_path: Path) -> None:

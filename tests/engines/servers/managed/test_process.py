@@ -189,6 +189,11 @@ def test_the_tail_is_that_of_the_latest_start(log: ServerLog) -> None:
     assert log.tail() == "second line"
 
 
+def test_the_key_stands_in_no_log(log: ServerLog) -> None:
+    log.begin(["server", "--api-key", "the-key", "--port", "1"])
+    assert "server --api-key ... --port 1" in log.path.read_text()
+
+
 def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file")
     with pytest.raises(JobError, match="--job"):

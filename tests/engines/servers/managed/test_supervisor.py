@@ -108,6 +108,18 @@ def test_a_crash_loop_is_given_up_with_the_end_of_the_log(stage: Stage) -> None:
     assert str(stage.log.path) in message
 
 
+def test_what_keeps_it_from_being_started_again_is_no_wait_without_end(stage: Stage) -> None:
+    supervisor = stage.supervisor(HEALTHY, "0")
+    supervisor.start()
+    stage.log.path.unlink()
+    stage.log.path.mkdir()
+    pid = supervisor.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: supervisor.failure is not None)
+    assert "server cannot be started again" in str(supervisor.failure)
+
+
 def test_answers_in_between_are_no_crash_loop(stage: Stage) -> None:
     supervisor = stage.supervisor(HEALTHY, "0")
     place = supervisor.start()

@@ -62,8 +62,20 @@ class Address:
             return host == "localhost"
 
     def key(self) -> str | None:
-        """The one it was given, else that of the environment: its own, else the common one."""
-        return self.secret or next((os.environ[name] for name in self.key_variables() if os.environ.get(name)), None)
+        """The one it was given, else that of the environment: its own, else the common one.
+
+        Raises:
+            UsageError: it has characters that no key has; it is not shown.
+        """
+        if self.secret:
+            return self.secret
+        for name in self.key_variables():
+            key = os.environ.get(name, "").strip()  # a file's end of line, mostly
+            if not (key.isascii() and key.isprintable()):
+                raise UsageError(f"{name}: a key has ASCII letters, digits and signs only; set it anew")
+            if key:
+                return key
+        return None
 
     def key_variables(self) -> tuple[str, ...]:
         """The variables that may hold the key, the nearest first."""

@@ -50,10 +50,14 @@ class Refusal:
     path: str
 
     def error_field(self, name: str) -> Any:
-        """``name`` of the object ``error`` in the body, where servers put their typed fields; else of the body."""
+        """``name`` of the object ``error`` in the body, where servers put their typed fields; else of the body.
+
+        None where it is a list or an object.
+        """
         body = self.body if isinstance(self.body, dict) else {}
         error = body.get("error")
-        return (error if isinstance(error, dict) else body).get(name)
+        value = (error if isinstance(error, dict) else body).get(name)
+        return value if isinstance(value, str | int | float) else None
 
 
 #: What an adapter knows of its server's typed errors; None leaves the refusal to its status.
@@ -104,7 +108,7 @@ class Client:
                 status, headers, content = await self._exchange(method, url, body)
         except TimeoutError as error:
             raise DeadlineError(f"{self.address}: no answer from {path} within {deadline_s:g} s") from error
-        except httpx.ConnectError as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise self._not_connected(error) from error
         except (httpx.HTTPError, httpx.StreamError) as error:
             reason = f"{self.address}: the connection was cut ({type(error).__name__})"
@@ -124,7 +128,7 @@ class Client:
         except httpx.RemoteProtocolError:
             try:
                 return await self._send(method, url, content, {**headers, "Connection": "close"})
-            except httpx.ConnectError as error:
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 reason = f"{self.address}: the server hung up, and does not answer any more"
                 raise UnreachableError(reason, in_flight=True) from error
 
@@ -145,7 +149,7 @@ class Client:
             raise self._sent_elsewhere(headers)
         try:
             body = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if status < HTTPStatus.MULTIPLE_CHOICES:
                 raise BadAnswerError(f"{self.address}: the answer of {path} is no JSON") from error
             body = None
@@ -177,7 +181,7 @@ class Client:
             return f"the server wants a key; set {common} (or {own}, for this server alone)"
         return f"the server does not accept the key of {common} (or {own})"
 
-    def _not_connected(self, error: httpx.ConnectError) -> ServerError:
+    def _not_connected(self, error: httpx.TransportError) -> ServerError:
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
             return UntrustedError(
                 f"{self.address}: its certificate cannot be verified; add the authority that signed it to the system's "
@@ -186,7 +190,10 @@ class Client:
         return UnreachableError(f"{self.address}: no server answers there; start it, or mend the address")
 
     def _sent_elsewhere(self, headers: Mapping[str, str]) -> RedirectError:
-        target = httpx.URL(headers.get("location", "")).copy_with(query=None, fragment=None, userinfo=b"")
+        try:
+            target = str(httpx.URL(headers.get("location", "")).copy_with(query=None, fragment=None, userinfo=b""))
+        except httpx.InvalidURL:
+            target = "an address that is none"
         return RedirectError(
             f"{self.address}: the server sends its callers to {target}; documents and keys go to no other host than "
             "the one named: give that address to --model, if you trust it"

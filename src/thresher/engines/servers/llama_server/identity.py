@@ -14,7 +14,8 @@ from typing import Any
 from thresher.engines.servers.adapter import ServerFacts, Wishes
 from thresher.engines.servers.client.transport import Client
 from thresher.engines.servers.fault import BadAnswerError, ServerError
-from thresher.engines.servers.llama_server.tokens import ServerTokenizer, first_difference
+from thresher.engines.servers.llama_server.tokens import ServerTokenizer
+from thresher.engines.servers.vocabulary import first_difference
 from thresher.errors import ModelError, UsageError
 from thresher.models.chat_template import ChatTemplate, PlainFormat
 from thresher.models.model import Model, open_model
@@ -148,7 +149,7 @@ async def _choose_tokenizer(
 ) -> Tokenizer:
     """That of the files, when it cuts texts as the server's does; else the server's."""
     if files is not None and files.tokenizer is not None:
-        difference = await first_difference(own, files.tokenizer)
+        difference = await first_difference(own.tokenize, files.tokenizer)
         if difference is None:
             return files.tokenizer
         if files is wishes.tokenizer:

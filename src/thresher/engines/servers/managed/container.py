@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from thresher.engines.servers.managed.asking import ask
+from thresher.engines.servers.managed.asking import NoAnswerError, ask
 from thresher.engines.servers.managed.launch import Place
 from thresher.engines.servers.managed.programs import Image, Program
 from thresher.errors import EngineUnavailableError
@@ -70,7 +70,10 @@ def find_container(program: Program, *, want_gpu: bool | None) -> Container:
     docker = shutil.which("docker")
     if docker is None:
         raise EngineUnavailableError("docker is not installed")
-    ask([docker, "version"], timeout_s=_DOCKER_TIMEOUT_S)
+    try:
+        ask([docker, "version"], timeout_s=_DOCKER_TIMEOUT_S)
+    except NoAnswerError as error:
+        raise EngineUnavailableError(f"docker does not answer: {error.why}") from error
     on_gpu = bool(nvidia_gpus()) if want_gpu is None else want_gpu
     image = os.environ.get(program.image_variable, "").strip() or _official(program.image, on_gpu=on_gpu)
     if image is None:

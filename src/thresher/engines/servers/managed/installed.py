@@ -23,6 +23,14 @@ _VERSION = re.compile(r"version:?\s+v?(\S+)|^\s*v?(\d+\.\d+\S*)", re.IGNORECASE 
 _LIST_DEVICES = "--list-devices"
 
 
+class NotInstalledError(EngineUnavailableError):
+    """There is no program, for this ``reason``; the message also says how to install it and what may name it."""
+
+    def __init__(self, program: Program, reason: str) -> None:
+        super().__init__(f"{reason}; {program.install}, or name the program in {program.variable}")
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
     """A program that can be started: as a command here, or in a container."""
@@ -79,7 +87,8 @@ def find_installed(program: Program, *, want_gpu: bool | None = None) -> Install
     """What the variable of ``program`` names, else its executable on the PATH, else its container.
 
     Raises:
-        EngineUnavailableError: nothing of these is there; says how to install it and which variable may name it.
+        NotInstalledError: nothing of these is there.
+        EngineUnavailableError: the variable names no program.
     """
     named = os.environ.get(program.variable, "").strip()
     if named:
@@ -90,10 +99,7 @@ def find_installed(program: Program, *, want_gpu: bool | None = None) -> Install
     try:
         container = find_container(program, want_gpu=want_gpu)
     except EngineUnavailableError as error:
-        raise EngineUnavailableError(
-            f"there is no {program.executable} on the PATH, and its container cannot be used ({error}); "
-            f"{program.install}, or name the program in {program.variable}"
-        ) from error
+        raise NotInstalledError(program, f"there is no {program.executable} on the PATH, and {error}") from error
     return Installed(program=program, command=(), container=container)
 
 

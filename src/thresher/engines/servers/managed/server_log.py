@@ -31,10 +31,13 @@ class ServerLog:
             raise JobError(f"the log {path} cannot be written: {error.strerror}; choose another --job") from error
 
     def begin(self, command: Sequence[str]) -> None:
-        """Head the output of a new start."""
+        """Head the output of a new start, without the key that some programs take as an argument only."""
+        shown = [
+            "..." if before == "--api-key" else word for before, word in zip(["", *command], command, strict=False)
+        ]
         with self.path.open("ab") as file:
             self._start = file.tell()
-            file.write(f"\n=== {time.strftime('%Y-%m-%d %H:%M:%S')} {shlex.join(command)}\n".encode())
+            file.write(f"\n=== {time.strftime('%Y-%m-%d %H:%M:%S')} {shlex.join(shown)}\n".encode())
 
     def tail(self, lines: int = 12) -> str:
         """The last lines of the latest start, without its head."""

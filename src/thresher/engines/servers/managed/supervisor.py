@@ -124,6 +124,8 @@ class Supervisor:
             pass
         except EngineError as error:
             self.failure = error
+        except Exception as error:  # noqa: BLE001 - whoever waits for the server must learn that it does not come
+            self.failure = EngineError(f"{self._name} cannot be started again: {error}")
 
     def _until_it_ends(self) -> str:
         """How the process ended, or that it had to be ended."""
