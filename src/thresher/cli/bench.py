@@ -67,8 +67,8 @@ def command(
     options = BenchOptions(
         engines=tuple(engine), precisions=tuple(precision), sweep=None if sweep is None else checked_sweep(sweep),
         values=_integers(values), limit=limit, repetitions=repetitions, context_tokens=context, threads=threads,
-        device=device, weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory),
-        tokenizer=tokenizer,
+        device=device, tokenizer=tokenizer,
+        weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory, "--weights-memory"),
     )  # fmt: skip
     earlier = None if compare_with is None else Results.load(compare_with)
     folder = out or Path("thresher-bench") / f"{datetime.now():%Y%m%d-%H%M%S}"
