@@ -45,7 +45,7 @@ def bars(
         axes.set_ylabel(y_label)
         axes.set_xlim(left=min(0.0, *starts))
         axes.set_ylim(bottom=0)
-        axes.yaxis.get_major_locator().set_params(integer=whole)
+        axes.locator_params(axis="y", integer=whole)
         axes.yaxis.set_major_formatter(_FIGURES)
     return drawn.svg
 
