@@ -18,6 +18,11 @@ from thresher.bench.child import run_case
 from thresher.bench.measurement import Repetition, agreement
 from thresher.bench.results import knee
 from thresher.errors import UsageError
+from thresher.models import Model
+from thresher.pipeline.opening import find_model
+from thresher.pipeline.options import ClassifyOptions
+from thresher.pipeline.profile import subject_of
+from thresher.planning import Profile, load_profile, profile_file, save_profile
 
 
 def row(
@@ -171,6 +176,18 @@ class TestCommand:
         assert first["failure"] is None
         assert second["failure"] is not None
 
+    def test_only_the_same_workload_is_compared(self, thresher: Thresher, tmp_path: Path) -> None:
+        results = Results.begin(tmp_path / "old", "seed-320")
+        results.header["machine"] = {"processor": "slide rule"}
+        results.add(case(tmp_path), row(100))
+        arguments = ("bench", "--model", "demo", "--engine", "fake", "--limit", "2", "--repetitions", "1")
+        other = thresher(*arguments, "--workload", "short", "--compare", "old/bench.json")
+        assert other.code == 2
+        assert "measured with workload seed-320, and this is short" in other.err
+        same = thresher(*arguments, "--out", "b", "--compare", "old/bench.json")
+        assert same.code == 0, same.err
+        assert "another machine: slide rule" in same.err
+
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
@@ -199,11 +216,12 @@ class TestTune:
             "tune", "--model", "demo", "--engine", "llamacpp", "--workload", "short", "--budget", "10", "--json"
         )
         assert outcome.code == 0, outcome.err
-        file = Path(outcome.json["profile"])
-        stored = json.loads(file.read_text("utf-8"))
-        assert stored["profile"]["settings"] == outcome.json["settings"]
-        stored["profile"] |= {"settings": {"micro_batch": 256}, "ratio": 1.25}  # whatever this machine found
-        file.write_text(json.dumps(stored), encoding="utf-8")
+        assert (outcome.json["profile"] is None) == (not outcome.json["settings"])
+        options = ClassifyOptions()
+        model = find_model("demo", options)
+        assert isinstance(model, Model)
+        profile = Profile(settings={"micro_batch": 256}, ratio=1.25, found_at=0.0, model="demo", workload="short")
+        save_profile(subject_of("llamacpp", model, options), profile)  # whatever this machine found
         (tmp_path / "a.txt").write_text("an invoice", encoding="utf-8")
         arguments = ("classify", "a.txt", "--labels", "a,b", "--model", "demo", "--engine", "llamacpp", "--job", "j")
         assert "profile: micro_batch 256, 1.25 times" in thresher(*arguments).err
@@ -213,12 +231,6 @@ class TestTune:
         self, thresher: Thresher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("THRESHER_PROFILES", str(tmp_path))
-        from thresher.models import Model
-        from thresher.pipeline.opening import find_model
-        from thresher.pipeline.options import ClassifyOptions
-        from thresher.pipeline.profile import subject_of
-        from thresher.planning import load_profile, profile_file
-
         options = ClassifyOptions()
         model = find_model("demo", options)
         assert isinstance(model, Model)

@@ -27,6 +27,21 @@ def test_a_chart_says_what_it_shows_and_keeps_its_text() -> None:
     assert {"probability", "documents"} <= set(texts(svg))
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 7, 1_500])
+def test_counts_have_whole_ticks_each_once(most: int) -> None:
+    svg = histogram([0, most], 0.0, 1.0, x_label="probability", y_label="documents", description="d")
+    ticks = [text.replace(",", "") for text in texts(svg) if re.fullmatch(r"[\d,]+", text)]
+    assert len(ticks) >= 2
+    assert len(ticks) == len(set(ticks))
+
+
+def test_ticks_below_one_are_not_rounded_to_it() -> None:
+    line = Series(name="waiting", x=[1, 2, 4], y=[0.1, 0.15, 0.3])
+    ticks = texts(curves([line], x_label="requests", y_label="seconds", description="d", logarithmic_x=True))
+    assert {"0.1", "0.2", "0.3"} & set(ticks)
+    assert ticks.count("0") <= 1
+
+
 def test_the_same_figures_give_the_same_chart_without_dates() -> None:
     first, second = (bars([0, 1], [3, 4], 1, x_label="x", y_label="y", description="d") for _ in range(2))
     assert first == second

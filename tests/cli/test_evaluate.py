@@ -69,7 +69,7 @@ def test_decisions_are_written_once(thresher: Thresher, job: Path, tmp_path: Pat
 
 def test_what_is_asked_for_wrongly(thresher: Thresher, job: Path) -> None:
     for arguments, message in {
-        ("--target", "95"): "--target is 95.0; it must lie between 0 and 1",
+        ("--target", "95"): "--target is 95.0; it must be above 0 and below 1",
         ("--target", "0.9", "--confidence", "1"): "--confidence is 1.0",
         ("--force",): "name it with --calibrate",
         ("--random-sample",): "give --target, too",

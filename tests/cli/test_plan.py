@@ -154,7 +154,9 @@ def test_a_hub_name_fetches_headers_only(
     [
         (["--gpu", "rtx-4091"], 2, "did you mean 'rtx-4090'"),
         (["--gpus", "2"], 2, "nvidia-smi shows no GPU in this machine"),
-        (["--vram", "much"], 2, "is no size"),
+        (["--vram", "much"], 2, "--vram: 'much' is no size"),
+        (["--gpu", "h100", "--gpu", "h200"], 2, "--gpu h100 --gpu h200: give one name"),
+        (["--gpu", "h100", "--gpu", "h100"], 2, "write --gpus 2"),
         (["--device", "gpu"], 2, "only cpu"),
         (["--device", "cpu", "--gpu", "h100"], 2, "plans without a GPU"),
         (["--gpu", "h100", "--gpus", "0"], 2, "give 1 to"),

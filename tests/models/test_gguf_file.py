@@ -124,6 +124,7 @@ def test_a_file_cut_within_its_header_is_an_error(model: Path, share: float) -> 
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
         (b"PK\x03\x04rest of a zip", "zip archive"),
         (b"\x80\x02}q\x00.", "pickle"),
+        (b'{"architectures": []}', "give the folder"),
         (b"tjgg\x03\x00\x00\x00", "GGML file from before"),
         (b"hello, world", "b'hello, w'"),
     ],

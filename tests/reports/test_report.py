@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -13,6 +14,7 @@ from thresher.errors import JobError
 from thresher.jobs import Commit, DocumentRead, JobStore, JobView, ListedDocument, PassFacts, Result, RunFacts
 from thresher.reports import gather, page
 from thresher.reports.samples import Reservoir, excerpt_of
+from thresher.tasks import Question, Task
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>\u202e'
 FACTS = RunFacts(
@@ -45,10 +47,12 @@ def sha(number: int) -> str:
     return f"{number:064x}"
 
 
-def job_with(folder: Path, results: list[Result], *, texts: dict[int, str] | None = None, end: bool = True) -> Path:
+def job_with(
+    folder: Path, results: list[Result], *, texts: dict[int, str] | None = None, end: bool = True, run: RunFacts = FACTS
+) -> Path:
     """A job with one document for each of ``results``, and one that could not be read."""
     with JobStore.open(folder) as store:
-        store.begin_run(FACTS)
+        store.begin_run(run)
         store.begin_pass(PASS)
         with store.listing() as add:
             add(
@@ -100,6 +104,44 @@ def test_a_killed_pass_says_that_its_end_is_not_known(tmp_path: Path) -> None:
         facts = gather(view)
     assert facts.passes[0].outcome is None
     assert "no end on record" in page(facts)
+
+
+def test_a_killed_pass_makes_no_run_look_faster(tmp_path: Path) -> None:
+    folder = job_with(tmp_path / "job", [result(0)], end=False)
+    with JobStore.open(folder) as store:
+        store.begin_run(FACTS)
+        store.begin_pass(PASS)
+        store.commit(Commit(results=(result(1),), computed_tokens=100))
+        store.end_pass("finished")
+    with JobView.open(folder) as view:
+        facts = gather(view)
+    killed, finished = facts.passes
+    assert (killed.seconds, killed.pace[0].computed_tokens) == (None, 700)
+    timed = replace(facts, passes=(killed, replace(finished, seconds=10.0)))
+    assert "in 10.0 s" in page(timed)
+    assert re.search(r"tokens read a second</dt><dd>10<", page(timed))
+
+
+def test_labels_given_to_nobody_and_answers_without_label_are_said(tmp_path: Path) -> None:
+    kinds = {"kinds": {"kind": "multi"}, "labels": {"kind": ("a", "b", "<c>")}}
+    results = [result(0, label=("a",)), result(1, label=()), result(2, label=())]
+    folder = job_with(tmp_path / "job", results, run=replace(FACTS, **kinds))  # type: ignore[arg-type]
+    with JobView.open(folder) as view:
+        facts = gather(view)
+    (answers,) = facts.answers
+    assert (dict(answers.label_counts), answers.never_given, answers.none_applies) == ({"a": 1}, ("b", "<c>"), 2)
+    shown = Page(page(facts)).text
+    assert "Given to no document: b, <c>." in shown
+    assert "(none of them applies)2" in shown
+
+
+def test_what_is_told_before_several_questions_is_shown(tmp_path: Path) -> None:
+    questions = [Question(name="kind", labels=["a", "b"]), Question(name="urgent", kind="yes_no", instructions="Now?")]
+    task = Task(name="two", instructions="These are faxes.", questions=questions)
+    run = replace(FACTS, definition=task.canonical_json())
+    with JobView.open(job_with(tmp_path / "job", [result(0)], run=run)) as view:
+        shown = Page(page(gather(view))).text
+    assert "Before all questions: These are faxes." in shown
 
 
 def test_whatever_a_document_holds_stays_text(tmp_path: Path) -> None:

@@ -155,3 +155,10 @@ def test_a_form_too_large_is_refused(server: Server) -> None:
 def test_nothing_was_stored_by_all_this(server: Server, tmp_path_factory: pytest.TempPathFactory) -> None:
     job = next(tmp_path_factory.getbasetemp().glob("guard*/job"))
     assert not ReviewedLabels.of_job(job).decisions
+
+
+def test_a_form_of_endless_fields_is_refused(server: Server) -> None:
+    path, _ = form_of(server)
+    status, _, html = server.post(path, {f"f{number}": "" for number in range(30_000)})
+    assert status == 413
+    assert "too many fields" in html

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from thresher.charts.canvas import COLOURS, MARKERS, chart
 
+#: How ticks are written: 0.25, 5, 1,000.
+_FIGURES = "{x:,.12g}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
@@ -22,9 +25,19 @@ class Series:
 
 
 def bars(
-    starts: Sequence[float], heights: Sequence[float], width: float, *, x_label: str, y_label: str, description: str
+    starts: Sequence[float],
+    heights: Sequence[float],
+    width: float,
+    *,
+    x_label: str,
+    y_label: str,
+    description: str,
+    whole: bool = False,
 ) -> str:
-    """Bars of equal width, from each of ``starts`` on; SVG. Raises ``ExtraMissingError``."""
+    """Bars of equal width, from each of ``starts`` on; SVG. Raises ``ExtraMissingError``.
+
+    ``whole`` is for heights that count things: no tick lies between whole numbers.
+    """
     with chart(description) as drawn:
         axes = drawn.axes
         axes.bar(starts, heights, width=width, align="edge", color=COLOURS[0], edgecolor="white", linewidth=0.3)
@@ -32,7 +45,8 @@ def bars(
         axes.set_ylabel(y_label)
         axes.set_xlim(left=min(0.0, *starts))
         axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.locator_params(axis="y", integer=whole)
+        axes.yaxis.set_major_formatter(_FIGURES)
     return drawn.svg
 
 
@@ -40,7 +54,7 @@ def histogram(counts: Sequence[int], low: float, high: float, *, x_label: str, y
     """Counts in bins of equal width between ``low`` and ``high``; SVG. Raises ``ExtraMissingError``."""
     width = (high - low) / len(counts)
     starts = [low + width * place for place in range(len(counts))]
-    return bars(starts, counts, width, x_label=x_label, y_label=y_label, description=description)
+    return bars(starts, counts, width, x_label=x_label, y_label=y_label, description=description, whole=True)
 
 
 def curves(
@@ -74,13 +88,13 @@ def curves(
         axes.set_ylabel(y_label)
         if logarithmic_x:
             axes.set_xscale("log", base=2)
-            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.xaxis.set_major_formatter(_FIGURES)
         if unit_square:
             axes.set_xlim(0, 1)
             axes.set_ylim(0, 1)
         else:
             axes.set_ylim(bottom=0)
-            axes.yaxis.set_major_formatter("{x:,.0f}")
+            axes.yaxis.set_major_formatter(_FIGURES)
         if len(series) > 1:
             axes.legend()
     return drawn.svg

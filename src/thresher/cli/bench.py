@@ -67,10 +67,16 @@ def command(
     options = BenchOptions(
         engines=tuple(engine), precisions=tuple(precision), sweep=None if sweep is None else checked_sweep(sweep),
         values=_integers(values), limit=limit, repetitions=repetitions, context_tokens=context, threads=threads,
-        device=device, weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory),
-        tokenizer=tokenizer,
+        device=device, tokenizer=tokenizer,
+        weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory, "--weights-memory"),
     )  # fmt: skip
     earlier = None if compare_with is None else Results.load(compare_with)
+    if earlier is not None and earlier.header["workload"] != workload:
+        before = earlier.header["workload"]
+        raise UsageError(
+            f"--compare {compare_with} was measured with workload {before}, and this is {workload}; rates over other "
+            f"documents do not compare: give --workload {before}"
+        )
     folder = out or Path("thresher-bench") / f"{datetime.now():%Y%m%d-%H%M%S}"
     results = Results.begin(folder, workload)
     try:
@@ -86,6 +92,8 @@ def command(
         bench_page(results, earlier, str(compare_with or "")), encoding="utf-8", errors="replace"
     )
     _print(results, earlier, as_json=as_json)
+    if earlier is not None and earlier.header["machine"] != results.header["machine"]:
+        print_note(f"{compare_with} is of another machine: {', '.join(earlier.header['machine'].values())}")
     print_note(f"written to {folder}: bench.json, bench.html")
     if all(row.failure is not None for row in results.measured.values()):
         raise typer.Exit(1)

@@ -170,7 +170,7 @@ def command(
             text_column=text_column, id_column=id_column, gold_columns=tuple(gold_column or ()),
             content_free=content_free, attachments=attachments, ocr=ocr, context_tokens=context, long_policy=long,
             limit=limit, retry_failed=retry_failed, store_text=not no_store_text, threads=threads, device=device,
-            weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory),
+            weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory, "--weights-memory"),
             use_profile=not no_profile,
             tokenizer=tokenizer, deadline_s=deadline,
         )  # fmt: skip

@@ -109,7 +109,7 @@ def command(
 
 def _check_flags(min_accuracy: float | None, target: float | None, decisions: Path | None, *, overwrite: bool) -> None:
     if min_accuracy is not None and not 0.0 <= min_accuracy <= 1.0:
-        raise UsageError(f"--min-accuracy is {min_accuracy}; it must lie between 0 and 1, as in 0.9")
+        raise UsageError(f"--min-accuracy is {min_accuracy}; it must be from 0 to 1, as in 0.9")
     if decisions is None:
         return
     if target is None:

@@ -35,7 +35,7 @@ def command(
         ),
     ],
     gpu: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="NAME",
             help="Plan for this GPU instead of this machine's: rtx-4090, h100, ...",
@@ -88,10 +88,10 @@ def command(
     if device not in {None, "cpu"}:
         raise UsageError(f"--device {device}: only cpu; GPUs are named with --gpu, --vram and --gpus")
     machine = MachineWishes(
-        gpu=gpu,
+        gpu=_only_gpu(gpu or []),
         vram_bytes=None if vram is None else _vram_bytes(vram),
         gpus=gpus,
-        ram_bytes=None if ram is None else parse_size(ram),
+        ram_bytes=None if ram is None else parse_size(ram, "--ram"),
         on_cpu=device == "cpu",
     )
     wishes = Wishes(
@@ -99,7 +99,7 @@ def command(
         precisions=tuple(precision or ()),
         context_tokens=context,
         slots=slots,
-        weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory),
+        weights_memory_bytes=None if weights_memory is None else parse_size(weights_memory, "--weights-memory"),
     )
     options = ClassifyOptions(text_column=text_column)
     with LiveProgress() as progress:
@@ -110,6 +110,15 @@ def command(
         print_plan(plan)
 
 
+def _only_gpu(names: list[str]) -> str | None:
+    """A plan is for GPUs of one kind, which is what engines divide a model over."""
+    if len(set(names)) > 1:
+        raise UsageError(f"--gpu {' --gpu '.join(names)}: give one name, and with --gpus how many there are of it")
+    if len(names) > 1:
+        raise UsageError(f"--gpu {names[0]} is given {len(names)} times; for so many write --gpus {len(names)}")
+    return names[0] if names else None
+
+
 def _vram_bytes(text: str) -> int:
     """A number alone is GiB, as cards are sold."""
-    return parse_size(f"{text}GiB" if re.fullmatch(r"\d+(\.\d+)?", text.strip()) else text)
+    return parse_size(f"{text}GiB" if re.fullmatch(r"\d+(\.\d+)?", text.strip()) else text, "--vram")

@@ -16,12 +16,15 @@ _UNITS: Mapping[str, int] = {
 }  # fmt: skip
 
 
-def parse_size(text: str) -> int:
-    """Bytes in ``12GiB``, ``800MB`` or ``1.5 g``. Raises ``UsageError`` for anything else and for nothing."""
+def parse_size(text: str, flag: str) -> int:
+    """Bytes in ``12GiB``, ``800MB`` or ``1.5 g``. Raises ``UsageError`` for anything else and for nothing.
+
+    ``flag`` is the option that ``text`` was given with, for the message.
+    """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
     if match is None or match[2] not in _UNITS:
-        raise UsageError(f"{text!r} is no size; write it as 12GiB, 800MB or a number of bytes")
+        raise UsageError(f"{flag}: {text!r} is no size; write it as 12GiB, 800MB or a number of bytes")
     size = int(float(match[1]) * _UNITS[match[2]])
     if size < 1:
-        raise UsageError(f"{text!r} is no size; give at least one byte")
+        raise UsageError(f"{flag}: {text!r} is no size; give at least one byte")
     return size

@@ -44,12 +44,13 @@ def command(
         print_note("interrupted: nothing is saved")
         raise typer.Exit(130) from None
     profile = Profile(settings=found.settings, ratio=found.ratio, found_at=time.time(), model=model, workload=workload)
-    file = save_profile(subject, profile)
+    # Nothing found says nothing against what a longer search found before.
+    file = save_profile(subject, profile) if found.settings else None
     if as_json:
-        print_json(_as_json(found, str(file)))
+        print_json(_as_json(found, None if file is None else str(file)))
         return
     _print(found, profile)
-    print_note(f"saved to {file}")
+    print_note("nothing is saved; an earlier profile stays" if file is None else f"saved to {file}")
 
 
 def _print(found: Tuned, profile: Profile) -> None:
@@ -69,7 +70,7 @@ def _print(found: Tuned, profile: Profile) -> None:
         print_line("nothing tried is surely faster than the engine's own choice, which stands")
 
 
-def _as_json(found: Tuned, file: str) -> dict[str, object]:
+def _as_json(found: Tuned, file: str | None) -> dict[str, object]:
     return {
         "settings": dict(found.settings),
         "ratio": found.ratio,

@@ -69,7 +69,7 @@ def accept(
     """
     for name, value in (("--target", target), ("--confidence", confidence)):
         if not 0.0 < value < 1.0:
-            raise UsageError(f"{name} is {value}; it must lie between 0 and 1, as in 0.95")
+            raise UsageError(f"{name} is {value}; it must be above 0 and below 1, as in 0.95")
     piles = Piles(rows, target, (1.0 - confidence) / len(STARTS), declared_random=declared_random)
     proven = piles.largest_proven()
     threshold = None if proven is None else piles.levels[proven].threshold

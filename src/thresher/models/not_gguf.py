@@ -30,6 +30,8 @@ def describe_foreign_file(start: bytes) -> str:
     if start[8:10] == b'{"':
         return "a safetensors file; give its folder, with config.json and tokenizer.json beside it"
     text = start.lstrip().lower()
+    if text.startswith(b"{"):
+        return "JSON; of a config.json give the folder that it is in"
     if text.startswith((b"<!doctype", b"<html")):
         return "a web page; the download went to a page about the model and not to the file"
     return f"of an unknown kind; it begins with {start[:8]!r} and not with b'GGUF'"

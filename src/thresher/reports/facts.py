@@ -60,9 +60,11 @@ class QuestionAnswers:
     kind: str
     rows: int  # with an answer
     label_counts: Mapping[str, int]  # most frequent first
+    never_given: tuple[str, ...]  # labels that no document got
     probability_bins: tuple[int, ...]  # rows by probability; rows without one are not in it
     without_probability: int
     abstained: int
+    none_applies: int  # of kind multi: answers without any label
     samples: Mapping[str, tuple[Sample, ...]]
 
 
@@ -74,6 +76,7 @@ class ReportFacts:
     run: RunFacts
     counts: JobCounts
     passes: tuple[PassRecord, ...]
+    preamble: str  # what the model is told before several questions
     asked: tuple[QuestionAsked, ...]
     answers: tuple[QuestionAnswers, ...]
     failures: tuple[FailureGroup, ...]

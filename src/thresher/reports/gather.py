@@ -32,7 +32,7 @@ def gather(view: JobView, *, samples: int = 3) -> ReportFacts:
     run = view.run
     if run is None:
         raise JobError(f"nothing was begun in the job {view.folder} yet; there is nothing to report")
-    questions = {name: _Question(name, run.kinds.get(name, "choice"), samples) for name in run.questions}
+    questions = {name: _Question(name, run, samples) for name in run.questions}
     failures = _Failures()
     tokens = _Tokens(run.questions[0])
     for row in view.rows():
@@ -46,6 +46,7 @@ def gather(view: JobView, *, samples: int = 3) -> ReportFacts:
         run=run,
         counts=view.counts(),
         passes=view.passes(),
+        preamble=_preamble(run),
         asked=_asked(run),
         answers=tuple(question.answers(view) for question in questions.values()),
         failures=failures.groups(),
@@ -53,6 +54,11 @@ def gather(view: JobView, *, samples: int = 3) -> ReportFacts:
         truncated_documents=tokens.truncated_documents,
         truncated_tokens=tokens.truncated_tokens,
     )
+
+
+def _preamble(run: RunFacts) -> str:
+    """What the model is told before several questions."""
+    return str(json.loads(run.definition)["instructions"]) if run.definition else ""
 
 
 def _asked(run: RunFacts) -> tuple[QuestionAsked, ...]:
@@ -70,7 +76,7 @@ def _asked(run: RunFacts) -> tuple[QuestionAsked, ...]:
         QuestionAsked(
             name=question["name"],
             kind=question["kind"],
-            instructions=question["instructions"] or definition["instructions"] or "",
+            instructions=question["instructions"] or "",
             labels=tuple(
                 LabelAsked(name=label["name"], description=label["description"] or "") for label in question["labels"]
             ),
@@ -84,14 +90,15 @@ def _asked(run: RunFacts) -> tuple[QuestionAsked, ...]:
 class _Question:
     """Adds up the answers to one question."""
 
-    def __init__(self, name: str, kind: str, samples: int) -> None:
+    def __init__(self, name: str, run: RunFacts, samples: int) -> None:
         self._name = name
-        self._kind = kind
+        self._kind = run.kinds.get(name, "choice")
+        self._asked = run.labels.get(name, ())
         self._most = samples
         self._random = Random(0)  # noqa: S311 - a choice of samples, the same on every call
         self._labels: Counter[str] = Counter()
         self._bins = [0] * PROBABILITY_BINS
-        self._rows = self._without = self._abstained = 0
+        self._rows = self._without = self._abstained = self._none = 0
         self._samples: dict[str, Reservoir[Prediction]] = {}
 
     def add(self, row: Prediction) -> None:
@@ -101,6 +108,7 @@ class _Question:
             self._without += 1
         else:
             self._bins[min(int(row.probability * PROBABILITY_BINS), PROBABILITY_BINS - 1)] += 1
+        self._none += row.label == ()
         labels = row.label if isinstance(row.label, tuple) else () if row.label is None else (row.label,)
         for label in labels:
             self._labels[label] += 1
@@ -112,9 +120,11 @@ class _Question:
             kind=self._kind,
             rows=self._rows,
             label_counts=dict(self._labels.most_common()),
+            never_given=tuple(label for label in self._asked if label not in self._labels),
             probability_bins=tuple(self._bins),
             without_probability=self._without,
             abstained=self._abstained,
+            none_applies=self._none,
             samples={
                 label: tuple(_sample(view, label, row) for row in self._samples[label].chosen)
                 for label, _ in self._labels.most_common()

@@ -89,8 +89,9 @@ def _tiles(facts: ReportFacts) -> list[_Tile]:
         _Tile(name="failed", value=f"{counts.failed:,}", bad=counts.failed > 0),
         _Tile(name="tokens in documents", value=f"{facts.document_tokens:,}"),
     ]
-    seconds = sum(record.seconds or 0.0 for record in facts.passes)
-    computed = sum(pace.computed_tokens for record in facts.passes for pace in record.pace)
+    timed = [record for record in facts.passes if record.seconds]  # a killed pass has no end on record
+    seconds = sum(record.seconds or 0.0 for record in timed)
+    computed = sum(pace.computed_tokens for record in timed for pace in record.pace)
     if seconds:
         tiles.append(
             _Tile(name="tokens read a second", value=f"{computed / seconds:,.0f}", note=f"in {duration(seconds)}")
@@ -114,7 +115,7 @@ def _question(answers: QuestionAnswers) -> _QuestionPart:
         )  # fmt: skip
     return _QuestionPart(
         answers=answers,
-        most=max(answers.label_counts.values(), default=0),
+        most=max([*answers.label_counts.values(), answers.none_applies]),
         histogram=None if drawn is None else Markup(drawn),  # noqa: S704 - drawn from figures
         sure=words,
     )

@@ -22,6 +22,7 @@ from thresher.review.progress import RunState
 
 _STATIC = Path(__file__).parent / "static"
 _LARGEST_FORM_BYTES = 1 << 20
+_MOST_FIELDS = 20_000
 Answer = Callable[[Request, Form], Response]
 
 
@@ -59,7 +60,10 @@ async def _form(request: Request) -> dict[str, list[str]]:
         body += piece
         if len(body) > _LARGEST_FORM_BYTES:
             raise RefusedError("The form is too large.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20_000)
+    try:
+        return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError as error:
+        raise RefusedError("The form has too many fields.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from error
 
 
 def _told(pages: Pages) -> Callable[[Request, Exception], Awaitable[Response]]:

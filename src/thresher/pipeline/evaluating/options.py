@@ -39,6 +39,6 @@ class EvaluateOptions:
             raise UsageError("--force applies a calibration that is not shown to help; name it with --calibrate")
         for name, value in (("--target", self.target), ("--confidence", self.confidence)):
             if value is not None and not 0.0 < value < 1.0:
-                raise UsageError(f"{name} is {value}; it must lie between 0 and 1, as in 0.95")
+                raise UsageError(f"{name} is {value}; it must be above 0 and below 1, as in 0.95")
         if self.random_sample and self.target is None:
             raise UsageError("--random-sample says what --target may rely on; give --target, too")
