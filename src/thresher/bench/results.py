@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from typing import Any
 from thresher.bench.cases import Case
 from thresher.bench.measurement import Measurement, agreement
 from thresher.errors import UsageError
+from thresher.jobs import new_file
 from thresher.pipeline import machine_in_words
 
 FILE_NAME = "bench.json"
@@ -81,7 +80,8 @@ class Results:
         """Keep it, durably where there is a file."""
         self._rows[case.key] = measurement
         if self._file is not None:
-            _replace(self._file, json.dumps(self.to_json(), indent=1))
+            with new_file(self._file, overwrite=True) as temporary:
+                temporary.write_text(json.dumps(self.to_json(), indent=1), encoding="utf-8")
 
     def to_json(self) -> dict[str, Any]:
         """Everything, unrounded; ``rows`` have what was measured and what is drawn from it."""
@@ -136,17 +136,3 @@ def compare(now: Results, before: Results) -> list[Comparison]:
         )
         for row, old in found
     ]  # fmt: skip
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write ``file`` so that it is the old or the new one whatever happens meanwhile."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(file)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise UsageError(f"{file} cannot be written: {error.strerror}") from error
