@@ -152,7 +152,7 @@ def test_rows_without_a_label_are_never_accepted() -> None:
 
 def test_targets_out_of_range() -> None:
     for target, confidence in ((1.0, 0.95), (0.0, 0.95), (0.9, 95.0)):
-        with pytest.raises(UsageError, match="between 0 and 1"):
+        with pytest.raises(UsageError, match="must be above 0 and below 1"):
             accept([], target=target, confidence=confidence)
     found: Acceptance = accept([], target=0.9)[0]
     assert (found.documents, found.threshold, found.next_labels) == (0, None, 0)
