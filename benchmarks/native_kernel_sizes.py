@@ -69,9 +69,9 @@ def _kernels(quantize: bool) -> Iterator[tuple[str, Any, list[str], dict[str, An
     """Name, kernel, types of what is passed, constants, warps; as the modules' own functions launch them."""
     out, ending = (_EIGHT, " to fp8") if quantize else (_HALF, "")
     block, rest = two_blocks(5120)
-    pointers = [_HALF, _HALF, _WIDE, _HALF, out, _WIDE]
-    constants = {"ADD": True, "PLAIN": not quantize, "QUANTIZE": quantize, "BLOCK": block, "REST": rest}
-    yield f"add_norm{ending}", norm._add_norm, [*pointers, "i32", "i32", "i32", "fp32"], constants, warps(block)
+    pointers = [_HALF, _WIDE, _HALF, out, _WIDE]
+    constants = {"PLAIN": not quantize, "QUANTIZE": quantize, "BLOCK": block, "REST": rest}
+    yield f"norm{ending}", norm._norm, [*pointers, "i32", "i32", "fp32"], constants, warps(block)
     block, rest = two_blocks(17_408)
     constants = {"SCALED": quantize, "QUANTIZE": quantize, "BLOCK": block, "REST": rest}
     pointers = [_HALF, _WIDE, out, _WIDE]

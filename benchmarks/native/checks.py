@@ -100,14 +100,9 @@ def _elementwise(device: torch.device) -> Iterator[tuple[str, str, dict[str, Any
     tokens = 1003
     scale = 1 + 0.1 * _numbers(5120, device=device)
     yield (
-        "add_norm",
         "norm",
-        {
-            "x": _numbers(tokens, 5120, device=device),
-            "added": _numbers(tokens, 5120, device=device),
-            "scale": scale,
-            "eps": _EPS,
-        },
+        "norm",
+        {"x": _numbers(tokens, 5120, device=device), "scale": scale, "eps": _EPS},
     )
     yield "swiglu", "swiglu", {"gate_up": _numbers(tokens, 2 * 17_408, device=device)}
     heads = _numbers(tokens, 48, 128, device=device)
@@ -124,7 +119,7 @@ def _compare(
     errors = {}
     for quantize in (False, True):
         flags = {"quantize": quantize}
-        if name == "add_norm":
+        if name == "norm":
             flags["plain"] = not quantize
         half = {key: _halved(value) if key != "scale" else value for key, value in arguments.items()}
         wide = {key: value.float() if isinstance(value, torch.Tensor) else value for key, value in half.items()}
@@ -197,11 +192,15 @@ def _check_products(device: torch.device) -> dict[str, float]:
     x = _numbers(5003, 4096, device=device).to(torch.bfloat16)
     for precision in ("bf16", "fp8"):
         linear = make_linear(0.02 * _numbers(4096, 4096, device=device), precision, device)
+        expected = cast(StoredLinear, linear).reference(linear.quantize_activation(x)).float()
         _poison({"like": _numbers(5003, 4096, device=device)})
         found = linear.product(x)
         rows = found.values.float() if found.factors is None else found.values.float() * found.factors
-        expected = cast(StoredLinear, linear).reference(linear.quantize_activation(x))
         errors[f"kernel bf16 product in {precision}"] = relative_error(rows, expected)
+        total = _numbers(5003, 4096, device=device).to(torch.bfloat16)
+        sum_expected = total.float() + expected
+        linear.add_to(total, x)
+        errors[f"kernel bf16 product in {precision}, added"] = relative_error(total, sum_expected)
     return errors
 
 

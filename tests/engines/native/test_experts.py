@@ -13,7 +13,7 @@ from benchmarks.native.shapes import SHAPES
 from benchmarks.native.workload import make_requests
 from thresher.engines.native.kernels.grouped import Groups
 from thresher.engines.native.layer_format import LayerFormat, expanded_bytes
-from thresher.engines.native.layers.experts import Experts, picked
+from thresher.engines.native.layers.experts import Experts
 from thresher.engines.native.linear import PRECISIONS, make_linear
 from thresher.engines.native.linear.nvfp4_weights import Nvfp4Bf16Linear, Nvfp4Fp8Linear
 from thresher.engines.native.linear.storage import StoredLinear
@@ -94,7 +94,7 @@ def test_picked_rows_take_their_factors_along(precision: str) -> None:
     linear = make_linear(numbers(16, 32), precision, "cpu")
     x = numbers(6, 32, seed=1)
     rows = torch.tensor([4, 0, 4])
-    assert torch.equal(linear(picked(linear.quantize_activation(x), rows)), linear(x[rows]))
+    assert torch.equal(linear(linear.quantize_activation(x).picked(rows)), linear(x[rows]))
 
 
 def test_memory_of_an_expanded_layer() -> None:

@@ -95,9 +95,9 @@ def test_combining(tokens: int, slots: int, width: int, shared: bool, dtype: tor
     weights = numbers(tokens, slots, seed=2).softmax(-1)
     other = numbers(tokens, width, dtype=dtype, seed=3) if shared else None
     gate = numbers(tokens, 1, dtype=dtype, seed=4) if shared else None
-    sums, expected = (
-        module.combine(found, places, weights, other, gate) for module in (combine_kernel, combine_reference)
-    )
+    sums, expected = (numbers(tokens, width, dtype=dtype, seed=5) for _ in range(2))
+    combine_kernel.combine(found, places, weights, other, gate, sums)
+    combine_reference.combine(found, places, weights, other, gate, expected)
     torch.testing.assert_close(sums, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 

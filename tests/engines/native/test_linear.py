@@ -69,6 +69,21 @@ def test_the_fast_path_is_the_reference(precision: str, device: str) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_product_is_added_to_a_part_of_a_larger_stream(precision: str, dtype: torch.dtype, device: str) -> None:
+    linear = made(0.02 * numbers(192, 512), precision, device)
+    x, stream = numbers(33, 512, seed=1).to(device, dtype), numbers(40, 192, seed=2).to(device, dtype)
+    expected = stream.float()
+    expected[4:37] += linear.reference(linear.quantize_activation(x)).float()
+    linear.add_to(stream[4:37], x)
+    assert relative(stream, expected) < (1e-5 if dtype == torch.float32 and precision in {"fp32", "int8"} else 0.004)
+    quantized = linear.quantize_activation(x)
+    linear.add_to(stream[:33], quantized)  # made before, for several layers
+    assert torch.isfinite(stream).all()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("shape", [(48, 64), (1, 16), (4, 256), (170, 96)])
 @pytest.mark.parametrize("tokens", [1, 5, 40])
 def test_any_number_of_outputs_and_tokens(precision: str, shape: tuple[int, int], tokens: int, device: str) -> None:

@@ -75,17 +75,13 @@ def test_rounding_rows_of_zeros() -> None:
 
 
 @dtypes
-@pytest.mark.parametrize("added", [True, False])
 @pytest.mark.parametrize(("tokens", "width"), [(1, 16), (5, 48), (2, 1025)])
-def test_norm(tokens: int, width: int, added: bool, dtype: torch.dtype) -> None:
+def test_norm(tokens: int, width: int, dtype: torch.dtype) -> None:
     kernel, reference = both("norm")
     x, scale = numbers(tokens, width, dtype=dtype), 1 + numbers(width, seed=1)
-    deltas = [numbers(tokens, width, dtype=dtype, seed=2) if added else None for _ in range(2)]
-    found = kernel.add_norm(x, deltas[0], scale, EPS, plain=True, quantize=True)
-    expected = reference.add_norm(x, deltas[1], scale, EPS, plain=True, quantize=True)
-    close(found.total, expected.total)
+    found = kernel.norm(x, scale, EPS, plain=True, quantize=True)
+    expected = reference.norm(x, scale, EPS, plain=True, quantize=True)
     close(found.plain, expected.plain)
-    assert found.total is (x if deltas[0] is None else deltas[0])
     close(found.rows.factors, _factors(expected.plain, found.rows.factors, dtype))
 
 
@@ -93,8 +89,8 @@ def test_norm(tokens: int, width: int, added: bool, dtype: torch.dtype) -> None:
 def test_norm_makes_only_what_is_asked_for(dtype: torch.dtype) -> None:
     kernel, _ = both("norm")
     x, scale = numbers(3, 48, dtype=dtype), numbers(48)
-    assert kernel.add_norm(x, None, scale, EPS, plain=True, quantize=False).rows is None
-    assert kernel.add_norm(x, None, scale, EPS, plain=False, quantize=True).plain is None
+    assert kernel.norm(x, scale, EPS, plain=True, quantize=False).rows is None
+    assert kernel.norm(x, scale, EPS, plain=False, quantize=True).plain is None
 
 
 @dtypes

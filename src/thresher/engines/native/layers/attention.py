@@ -21,6 +21,8 @@ from thresher.engines.native.step_view import StepView
 class Attention:
     """One layer's attention."""
 
+    reads_plain = False
+
     def __init__(self, config: NativeConfig, parts: Parts, kernel: AttentionKernel) -> None:
         self._config = config
         self._parts = parts
@@ -35,7 +37,7 @@ class Attention:
         """See :class:`~thresher.engines.native.layers.mixer.Mixer`."""
         return self._parts.linear("self_attn.k_proj")
 
-    def __call__(self, h: Normed, view: StepView, memory: Memory, *, pruned: bool) -> torch.Tensor:
+    def add_to(self, total: torch.Tensor, h: Normed, view: StepView, memory: Memory, *, pruned: bool) -> None:
         """See :class:`~thresher.engines.native.layers.mixer.Mixer`; keys and values are made of all rows."""
         memory = cast(AttentionMemory, memory)
         config, parts = self._config, self._parts
@@ -44,13 +46,13 @@ class Attention:
         self._rotate("self_attn.k_norm", keys, view.cos, view.sin, memory.pack.keys[view.start : view.stop])
         values = parts.linear("self_attn.v_proj")(h_all)
         memory.pack.values[view.start : view.stop] = values.view(-1, config.kv_heads, config.head_dim)
-        if pruned and not len(view.wanted_rows):
-            return h.total.new_empty(0, h.total.shape[1])  # no view, which would keep all of h
-        h_wanted = self.reads.quantize_activation(h.plain_rows(view.wanted_rows)) if pruned else h_all
+        if not len(total):
+            return
+        h_wanted = h_all.picked(view.wanted_rows) if pruned else h_all
         cos, sin = (view.cos[view.wanted_rows], view.sin[view.wanted_rows]) if pruned else (view.cos, view.sin)
         queries, gate = self._queries(h_wanted, cos, sin)
         out = self._kernel(queries, view.wanted_pieces if pruned else view.pieces, memory.pack, memory.held)
-        return self._output(out, gate)
+        self._add_output(total, out, gate)
 
     def _queries(self, h: Activation, cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Queries ready for attention and, where the model has one, their gate; both [rows, query_heads, head_dim]."""
@@ -66,12 +68,13 @@ class Attention:
     def _rotate(self, norm: str, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, out: torch.Tensor) -> None:
         norm_rotate(x, self._parts.norm(norm), self._config.rms_norm_eps, cos, sin, out)
 
-    def _output(self, out: torch.Tensor, gate: torch.Tensor | None) -> torch.Tensor:
+    def _add_output(self, total: torch.Tensor, out: torch.Tensor, gate: torch.Tensor | None) -> None:
         linear = self._parts.linear("self_attn.o_proj")
         if gate is None:
-            return linear(out.reshape(len(out), -1))
+            linear.add_to(total, out.reshape(len(out), -1))
+            return
 
         def gated(quantize: bool) -> Rows:
             return sigmoid_gate(out, gate, quantize=quantize)
 
-        return linear(activation(linear, gated, out.dtype))
+        linear.add_to(total, activation(linear, gated, out.dtype))

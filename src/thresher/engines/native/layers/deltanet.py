@@ -22,6 +22,9 @@ from thresher.engines.native.step_view import StepView
 class DeltaNet:
     """One layer's Gated DeltaNet."""
 
+    #: What the gates are made of is not rounded to 8 bits.
+    reads_plain = True
+
     def __init__(self, config: NativeConfig, delta: DeltaConfig, parts: Parts, kernel: DeltaRuleKernel) -> None:
         self._config = config
         self._delta = delta
@@ -43,8 +46,8 @@ class DeltaNet:
         """See :class:`~thresher.engines.native.layers.mixer.Mixer`."""
         return self._parts.linear("linear_attn.in_proj_qkv")
 
-    def __call__(self, h: Normed, view: StepView, memory: Memory, *, pruned: bool) -> torch.Tensor:
-        """See :class:`~thresher.engines.native.layers.mixer.Mixer`; the state takes all rows."""
+    def add_to(self, total: torch.Tensor, h: Normed, view: StepView, memory: Memory, *, pruned: bool) -> None:
+        """See :class:`~thresher.engines.native.layers.mixer.Mixer`."""
         memory = cast(DeltaMemory, memory)
         h_all = h.activation(self.reads)
         lengths = [span.length for span in view.spans]
@@ -73,17 +76,15 @@ class DeltaNet:
             )
         )
         memory.keep(view.spans, DeltaState(states, mixed.tails))
-        if pruned and not len(view.wanted_rows):
-            return h.total.new_empty(0, h.total.shape[1])  # no view, which would keep all of h
-        if pruned:
-            return self._output(out[view.wanted_rows], self.reads.quantize_activation(h.plain_rows(view.wanted_rows)))
-        return self._output(out, h_all)
+        if not pruned:
+            self._add_output(total, out, h_all)
+        elif len(total):
+            self._add_output(total, out[view.wanted_rows], h_all.picked(view.wanted_rows))
 
-    def _output(self, out: torch.Tensor, h: Activation) -> torch.Tensor:
+    def _add_output(self, total: torch.Tensor, out: torch.Tensor, h: Activation) -> None:
         parts = self._parts
         linear = parts.linear("linear_attn.out_proj")
         gate = parts.linear("linear_attn.in_proj_z")(h)
         scale, eps = parts.vector("linear_attn.norm.weight"), self._config.rms_norm_eps
-        return linear(
-            activation(linear, lambda quantize: gated_norm(out, gate, scale, eps, quantize=quantize), out.dtype)
-        )
+        rows = activation(linear, lambda quantize: gated_norm(out, gate, scale, eps, quantize=quantize), out.dtype)
+        linear.add_to(total, rows)

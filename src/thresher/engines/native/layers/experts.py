@@ -67,20 +67,6 @@ class Experts:
         for expert, end in enumerate(groups.on_host):
             if end > start:
                 linear = self.one.with_tensors({name: tensor[expert] for name, tensor in self._tensors.items()})
-                out[start:end] = linear(picked(x, slice(start, end)))
+                out[start:end] = linear(x.picked(slice(start, end)))
             start = end
         return out
-
-
-def picked(x: Activation, rows: slice | torch.Tensor) -> Activation:
-    """These rows of ``x``."""
-    return Activation(x.precision, _take(x.values, rows), tuple(_take(scale, rows) for scale in x.scales), x.dtype)
-
-
-def _take(x: torch.Tensor, rows: slice | torch.Tensor) -> torch.Tensor:
-    if isinstance(rows, slice):
-        return x[rows]
-    if x.element_size() > 1:
-        return x.index_select(0, rows)
-    wide = torch.int64 if x.shape[1] % 8 == 0 else torch.uint8  # rows of bytes are copied eight at a time
-    return x.contiguous().view(wide).index_select(0, rows).view(x.dtype)

@@ -7,7 +7,7 @@ import torch
 from thresher.engines.native.config import LayerKind, NativeConfig
 from thresher.engines.native.kernels.attention import choose_attention
 from thresher.engines.native.kernels.delta_rule import choose_delta_rule
-from thresher.engines.native.kernels.norm import add_norm
+from thresher.engines.native.kernels.norm import Normed, norm
 from thresher.engines.native.kernels.rows import quantizes
 from thresher.engines.native.layers.attention import Attention
 from thresher.engines.native.layers.deltanet import DeltaNet
@@ -53,17 +53,15 @@ class Layer:
 
     def __call__(self, x: torch.Tensor, view: StepView, memory: Memory, *, pruned: bool) -> torch.Tensor:
         """The residual stream [rows, hidden] after this layer, written over ``x``; pruned, of the wanted rows only."""
-        eps = self._config.rms_norm_eps
-        h = add_norm(
-            x, None, self._parts.norm("input_layernorm"), eps, plain=True, quantize=quantizes(self._mixer.reads)
-        )
-        mixed = self._mixer(h, view, memory, pruned=pruned)
-        if not len(mixed):
-            return mixed
+        h = self._normed(x, "input_layernorm", self._mixer)
+        total = x[view.wanted_rows] if pruned else x
+        self._mixer.add_to(total, h, view, memory, pruned=pruned)
         del h
-        x = x[view.wanted_rows] if pruned else x
-        rounds = quantizes(self._feed_forward.reads)
-        plain = self._feed_forward.reads_plain or not rounds
-        h = add_norm(x, mixed, self._parts.norm("post_attention_layernorm"), eps, plain=plain, quantize=rounds)
-        fed = self._feed_forward.fed(h)
-        return torch.add(fed, h.total, out=h.total if pruned else x)
+        if len(total):
+            self._feed_forward.add_to(total, self._normed(total, "post_attention_layernorm", self._feed_forward))
+        return total
+
+    def _normed(self, x: torch.Tensor, name: str, reader: Mixer | FeedForward) -> Normed:
+        rounds = quantizes(reader.reads)
+        plain = reader.reads_plain or not rounds
+        return norm(x, self._parts.norm(name), self._config.rms_norm_eps, plain=plain, quantize=rounds)

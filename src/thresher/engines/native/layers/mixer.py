@@ -19,8 +19,15 @@ class Mixer(Protocol):
     def reads(self) -> Linear:
         """A layer that multiplies the normed rows, in whose precision they are wanted."""
 
+    @property
+    def reads_plain(self) -> bool:
+        """Whether they are wanted as they are, too."""
+
     def memory(self, rows: int, held: HeldLayer | None, dtype: torch.dtype, device: torch.device) -> Memory:
         """An empty memory for a pack of so many rows, behind what is held of the prefix."""
 
-    def __call__(self, h: Normed, view: StepView, memory: Memory, *, pruned: bool) -> torch.Tensor:
-        """Normed [rows, hidden] to [rows, hidden]; pruned, the output has the wanted rows only."""
+    def add_to(self, total: torch.Tensor, h: Normed, view: StepView, memory: Memory, *, pruned: bool) -> None:
+        """Add what it makes of ``h`` [rows, hidden] to the residual stream ``total`` [rows, hidden].
+
+        Pruned, ``total`` is of the wanted rows only; there may be none, and ``memory`` takes all rows all the same.
+        """

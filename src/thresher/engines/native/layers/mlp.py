@@ -23,8 +23,8 @@ class FeedForward(Protocol):
     def reads_plain(self) -> bool:
         """Whether they are wanted as they are, too."""
 
-    def fed(self, h: Normed) -> torch.Tensor:
-        """Normed [T, hidden] to [T, hidden]."""
+    def add_to(self, total: torch.Tensor, h: Normed) -> None:
+        """Add what it makes of ``h`` [T, hidden] to the residual stream ``total`` [T, hidden]."""
 
 
 class Mlp:
@@ -33,23 +33,23 @@ class Mlp:
     reads_plain = False
 
     def __init__(self, gate_up: Linear, down: Linear) -> None:
+        self.down = down
         self._gate_up = gate_up
-        self._down = down
 
     @property
     def reads(self) -> Linear:
         """See :class:`FeedForward`."""
         return self._gate_up
 
-    def fed(self, h: Normed) -> torch.Tensor:
+    def add_to(self, total: torch.Tensor, h: Normed) -> None:
         """See :class:`FeedForward`."""
-        return self(h.activation(self._gate_up))
+        self.down.add_to(total, self.gated(h.activation(self._gate_up)))
 
-    def __call__(self, h: torch.Tensor | Activation) -> torch.Tensor:
-        """[T, hidden] to [T, hidden]."""
+    def gated(self, h: Activation) -> Activation:
+        """[T, hidden] to what ``down`` multiplies, [T, intermediate]."""
         gate_up = self._gate_up.product(h)
 
         def gated(quantize: bool) -> Rows:
             return swiglu(gate_up.values, quantize=quantize, factors=gate_up.factors)
 
-        return self._down(activation(self._down, gated, gate_up.values.dtype))
+        return activation(self.down, gated, gate_up.values.dtype)

@@ -16,7 +16,6 @@ from thresher.engines.native.kernels.grouped import Groups
 from thresher.engines.native.kernels.norm import Normed
 from thresher.engines.native.kernels.rows import activation
 from thresher.engines.native.kernels.swiglu import swiglu
-from thresher.engines.native.layers.experts import picked
 from thresher.engines.native.layers.mlp import Mlp
 from thresher.engines.native.layers.parts import Parts
 from thresher.engines.native.linear import Activation, Linear
@@ -49,19 +48,20 @@ class Moe:
         """See :class:`~thresher.engines.native.layers.mlp.FeedForward`."""
         return self._gate_up.one
 
-    def fed(self, h: Normed) -> torch.Tensor:
+    def add_to(self, total: torch.Tensor, h: Normed) -> None:
         """See :class:`~thresher.engines.native.layers.mlp.FeedForward`."""
         plain, x = h.plain_rows(), h.activation(self.reads)
         routing = self._route(plain)
         found = self._experts(x, routing)
         if not self._moe.shared_expert_size:
-            return combine(found, routing.places, routing.weights, None, None)
+            combine(found, routing.places, routing.weights, None, None, total)
+            return
         gate = self._parts.linear("mlp.shared_expert_gate")(plain)
-        return combine(found, routing.places, routing.weights, self._shared(x), gate)
+        combine(found, routing.places, routing.weights, self._shared(x), gate, total)
 
     def _experts(self, x: Activation, routing: Routing) -> torch.Tensor:
         """[M, hidden]."""
-        gate_up = self._gate_up(picked(x, routing.tokens), routing.groups)
+        gate_up = self._gate_up(x.picked(routing.tokens), routing.groups)
         down = self._down.one
         rows = activation(down, lambda quantize: swiglu(gate_up, quantize=quantize), gate_up.dtype)
         return self._down(rows, routing.groups)
@@ -81,4 +81,5 @@ class Moe:
 
     def _shared(self, x: Activation) -> torch.Tensor:
         parts = self._parts
-        return Mlp(parts.linear("mlp.shared_expert.gate_up_proj"), parts.linear("mlp.shared_expert.down_proj"))(x)
+        mlp = Mlp(parts.linear("mlp.shared_expert.gate_up_proj"), parts.linear("mlp.shared_expert.down_proj"))
+        return mlp.down(mlp.gated(x))

@@ -25,6 +25,12 @@ class Activation:
     scales: tuple[torch.Tensor, ...]
     dtype: torch.dtype  # of the activations before, and so of the layer's output
 
+    def picked(self, rows: slice | torch.Tensor) -> Activation:
+        """These rows of it."""
+        return Activation(
+            self.precision, _take(self.values, rows), tuple(_take(scale, rows) for scale in self.scales), self.dtype
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Product:
@@ -59,6 +65,9 @@ class Linear(Protocol):
     def __call__(self, x: torch.Tensor | Activation) -> torch.Tensor:
         """[T, in] to [T, out]; the output has the input's dtype (float32 or bfloat16), before quantization."""
 
+    def add_to(self, total: torch.Tensor, x: torch.Tensor | Activation) -> None:
+        """Add what ``__call__`` would return to ``total`` [T, out], contiguous and of its dtype."""
+
     def product(self, x: torch.Tensor | Activation) -> Product:
         """As ``__call__``, where the operation behind multiplies rows by their factors more cheaply."""
 
@@ -76,3 +85,12 @@ class Linear(Protocol):
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """The same layer with its storage on ``device``."""
+
+
+def _take(x: torch.Tensor, rows: slice | torch.Tensor) -> torch.Tensor:
+    if isinstance(rows, slice):
+        return x[rows]
+    if x.element_size() > 1:
+        return x.index_select(0, rows)
+    wide = torch.int64 if x.shape[1] % 8 == 0 else torch.uint8  # rows of bytes are copied eight at a time
+    return x.contiguous().view(wide).index_select(0, rows).view(x.dtype)

@@ -17,7 +17,7 @@ from statistics import median
 import torch
 
 from thresher.engines.native.linear import cublaslt_binding as binding
-from thresher.engines.native.linear.cublaslt_binding import Algorithm, Kind, Plan, Session
+from thresher.engines.native.linear.cublaslt_binding import Algorithm, Kind, Plan, Session, Shape
 
 #: Measured on this generation only; others keep torch's choice.
 _CAPABILITY = (9, 0)
@@ -29,20 +29,23 @@ _WARM_UP_S, _TRIAL_S, _ROUNDS = 0.3, 0.03, 4
 _LEAST_GAIN = 0.015
 
 
+#: A shape of weight and what is done with its products: what an algorithm is chosen for.
+_Use = tuple[int, int, torch.dtype, bool, bool]
+
+
 @dataclass(slots=True)
 class _Device:
     session: Session
-    plans: dict[tuple[int, int, int, torch.dtype], Plan] = field(default_factory=dict)
-    chosen: dict[tuple[int, int, torch.dtype], Kind] = field(default_factory=dict)  # by shape of weight
+    plans: dict[Shape, Plan] = field(default_factory=dict)
+    chosen: dict[_Use, Kind] = field(default_factory=dict)
 
-    def plan(self, rows: int, out: int, width: int, dtype: torch.dtype) -> Plan:
+    def plan(self, shape: Shape) -> Plan:
         """Made once for all layers of a step."""
-        key = (rows, out, width, dtype)
-        if key not in self.plans:
+        if shape not in self.plans:
             if len(self.plans) == _KEPT_PLANS:
                 binding.destroy(self.plans.pop(next(iter(self.plans))))
-            self.plans[key] = binding.make_plan(self.session, rows, out, width, dtype)
-        return self.plans[key]
+            self.plans[shape] = binding.make_plan(self.session, shape)
+        return self.plans[shape]
 
 
 def can_run(x: torch.Tensor, weight: torch.Tensor) -> bool:
@@ -52,25 +55,36 @@ def can_run(x: torch.Tensor, weight: torch.Tensor) -> bool:
     return x.dtype in binding.TYPES and x.is_contiguous() and _usable(x.device)
 
 
-def multiply(x: torch.Tensor, weight: torch.Tensor, factor: torch.Tensor | None = None) -> torch.Tensor:
+def multiply(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    *,
+    factor: torch.Tensor | None = None,
+    row_factors: tuple[torch.Tensor, torch.Tensor] | None = None,
+    total: torch.Tensor | None = None,
+) -> torch.Tensor:
     """``x`` [T, in] @ ``weight`` [out, in].T, both contiguous, bfloat16 or E4M3, to bfloat16.
 
-    ``factor``, float32 [1], is multiplied to E4M3 products. Raises ``RuntimeError`` where the library fails.
+    E4M3 products are multiplied by ``factor``, float32 [1], or by ``row_factors``: float32 [T, 1] of ``x`` and [1, out]
+    of ``weight``. They are added to ``total``, bfloat16 [T, out] and contiguous, where that is given, and rounded once.
+    Raises ``RuntimeError`` where the library fails.
     """
     device = _device(x.device)
-    rows, width, out = len(x), x.shape[1], len(weight)
-    y = torch.empty(rows, out, dtype=torch.bfloat16, device=x.device)
-    plan = device.plan(rows, out, width, x.dtype)
+    shape = Shape(len(x), len(weight), x.shape[1], x.dtype, row_factors is not None)
+    plan = device.plan(shape)
+    y = torch.empty(shape.rows, shape.out, dtype=torch.bfloat16, device=x.device) if total is None else total
     if x.dtype == torch.float8_e4m3fn:
-        binding.scale(plan, factor)
+        of_x, of_weight = row_factors or (None, factor)
+        binding.scale(plan, of_weight, of_x)
 
-    def run(algorithm: Algorithm) -> None:
-        binding.run(device.session, plan, algorithm, x, weight, y)
+    def run(algorithm: Algorithm, into: torch.Tensor) -> None:
+        binding.run(device.session, plan, algorithm, x, weight, into, add=total is not None)
 
-    shape = (out, width, x.dtype)
-    if shape not in device.chosen:
-        device.chosen[shape] = _fastest(plan.proposals, run, x.device)
-    run(plan.proposals.get(device.chosen[shape]) or next(iter(plan.proposals.values())))
+    use = (shape.out, shape.width, shape.dtype, shape.scaled_rows, total is not None)
+    if use not in device.chosen:
+        tried_into = torch.empty_like(y)
+        device.chosen[use] = _fastest(plan.proposals, lambda algorithm: run(algorithm, tried_into), x.device)
+    run(plan.proposals.get(device.chosen[use]) or next(iter(plan.proposals.values())), y)
     return y
 
 

@@ -19,7 +19,8 @@ _PROPOSALS = 16
 _COMPUTE_32F, _REAL_32F = 68, 0
 #: What can be multiplied, and the library's name for it.
 TYPES = {torch.bfloat16: 14, torch.float8_e4m3fn: 28}
-_TRANSA, _A_SCALE, _FAST_ACCUM = 3, 17, 25  # attributes of a product
+_TRANSA, _A_SCALE, _B_SCALE, _FAST_ACCUM, _A_SCALE_MODE, _B_SCALE_MODE = 3, 17, 18, 25, 31, 32  # of a product
+_ONE_PER_ROW = 3  # mode of scales, from CUDA 12.9 on
 _WORKSPACE_LIMIT = 1  # attribute of a preference
 _TILE, _SPLIT, _SWIZZLE, _CUSTOM, _STAGES, _INNER, _CLUSTER = 1, 2, 4, 5, 6, 7, 8  # attributes of an algorithm
 
@@ -44,6 +45,17 @@ class Proposal(Structure):
 
 #: What tells an algorithm from the others, whatever the rows.
 Kind = tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """[rows, width] times [out, width] of ``dtype``; ``scaled_rows``: the rows of both have a factor each."""
+
+    rows: int
+    out: int
+    width: int
+    dtype: torch.dtype
+    scaled_rows: bool = False
 
 
 @dataclass(slots=True)
@@ -77,14 +89,18 @@ def open_session(device: torch.device) -> Session:
     return Session(handle, torch.empty(_WORKSPACE_BYTES, dtype=torch.uint8, device=device))
 
 
-def make_plan(session: Session, rows: int, out: int, width: int, dtype: torch.dtype) -> Plan:
+def make_plan(session: Session, shape: Shape) -> Plan:
     """With the algorithms that the library proposes, its first choice first."""
     product = c_void_p()
     _check(library().cublasLtMatmulDescCreate(byref(product), _COMPUTE_32F, _REAL_32F))
-    _set(library().cublasLtMatmulDescSetAttribute, product, _TRANSA, c_int(1))
-    if dtype == torch.float8_e4m3fn:
-        _set(library().cublasLtMatmulDescSetAttribute, product, _FAST_ACCUM, c_int8(1))
-    kind = TYPES[dtype]
+    _describe(product, _TRANSA, c_int(1))
+    if shape.dtype == torch.float8_e4m3fn:
+        _describe(product, _FAST_ACCUM, c_int8(1))
+    if shape.scaled_rows:
+        for mode, factors in ((_A_SCALE_MODE, _A_SCALE), (_B_SCALE_MODE, _B_SCALE)):
+            _describe(product, mode, c_int(_ONE_PER_ROW))
+            _describe(product, factors, c_void_p(session.workspace.data_ptr()))  # to be named before it proposes
+    kind, rows, out, width = TYPES[shape.dtype], shape.rows, shape.out, shape.width
     layouts = (_layout(kind, width, out), _layout(kind, width, rows), _layout(TYPES[torch.bfloat16], out, rows))
     return Plan(product, layouts, _proposals(session, product, layouts))
 
@@ -96,10 +112,13 @@ def destroy(plan: Plan) -> None:
         library().cublasLtMatrixLayoutDestroy(layout)
 
 
-def scale(plan: Plan, factor: torch.Tensor | None) -> None:
-    """Multiply E4M3 products by ``factor`` (float32 [1] on the device) from now on."""
-    pointer = c_void_p(None if factor is None else factor.data_ptr())
-    _set(library().cublasLtMatmulDescSetAttribute, plan.product, _A_SCALE, pointer)
+def scale(plan: Plan, weight: torch.Tensor | None, x: torch.Tensor | None) -> None:
+    """Multiply E4M3 products by factors of the weight and of ``x`` from now on.
+
+    float32 on the device, one each or, with ``scaled_rows``, one for each of their rows.
+    """
+    for name, factors in ((_A_SCALE, weight), (_B_SCALE, x)):
+        _describe(plan.product, name, c_void_p(None if factors is None else factors.data_ptr()))
 
 
 def _layout(kind: int, rows: int, columns: int) -> c_void_p:
@@ -146,10 +165,17 @@ def _attribute(algorithm: Algorithm, name: int) -> bytes:
 
 
 def run(
-    session: Session, plan: Plan, algorithm: Algorithm, x: torch.Tensor, weight: torch.Tensor, y: torch.Tensor
+    session: Session,
+    plan: Plan,
+    algorithm: Algorithm,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    add: bool = False,
 ) -> None:
-    """Fill ``y``, on the current stream."""
-    one, nothing = c_float(1.0), c_float(0.0)
+    """Fill ``y``, or add to it, on the current stream."""
+    one, kept = c_float(1.0), c_float(1.0 if add else 0.0)
     of_weight, of_x, of_y = plan.layouts
     out = c_void_p(y.data_ptr())
     status = library().cublasLtMatmul(
@@ -160,7 +186,7 @@ def run(
         of_weight,
         c_void_p(x.data_ptr()),
         of_x,
-        byref(nothing),
+        byref(kept),
         out,
         of_y,
         out,
@@ -171,6 +197,10 @@ def run(
         c_void_p(torch.cuda.current_stream(x.device).cuda_stream),
     )
     _check(status)
+
+
+def _describe(product: c_void_p, name: int, value: ctypes._SimpleCData) -> None:  # type: ignore[type-arg]
+    _set(library().cublasLtMatmulDescSetAttribute, product, name, value)
 
 
 def _set(setter: Callable[..., int], target: c_void_p, name: int, value: ctypes._SimpleCData) -> None:  # type: ignore[type-arg]

@@ -76,7 +76,16 @@ class Fp8Linear(StoredLinear):
         weight, padding = self._tensors["weight"], len(self._tensors["weight"]) - self.out_features
         if padding or x.dtype != torch.bfloat16 or not cublaslt.can_run(x.values, weight):
             return Product(self.multiply(x), None)
-        return Product(cublaslt.multiply(x.values, weight, self._tensors["factors"][0, :1]), x.scales[0])
+        return Product(cublaslt.multiply(x.values, weight, factor=self._tensors["factors"][0, :1]), x.scales[0])
+
+    def add_to(self, total: torch.Tensor, x: torch.Tensor | Activation) -> None:
+        """See :class:`~thresher.engines.native.linear.base.Linear`; the sum is rounded once where cuBLASLt makes it."""
+        x = self.quantized(x)
+        weight, factors = self._tensors["weight"], self._tensors["factors"]
+        if total.shape[1] != len(weight) or total.dtype != torch.bfloat16 or not cublaslt.can_run(x.values, weight):
+            super().add_to(total, x)
+        else:
+            cublaslt.multiply(x.values, weight, row_factors=(x.scales[0], factors), total=total)
 
     def reference(self, x: Activation) -> torch.Tensor:
         """The same product in float32."""

@@ -37,6 +37,16 @@ class _Plain(StoredLinear):
             return cublaslt.multiply(x.values, weight).to(x.dtype)
         return F.linear(x.values, weight).to(x.dtype)
 
+    def add_to(self, total: torch.Tensor, x: torch.Tensor | Activation) -> None:
+        """See :class:`~thresher.engines.native.linear.base.Linear`; the sum is rounded once."""
+        values, weight = self.quantized(x).values, self._tensors["weight"]
+        if total.dtype != self.dtype:
+            super().add_to(total, x)
+        elif cublaslt.can_run(values, weight):
+            cublaslt.multiply(values, weight, total=total)
+        else:
+            total.addmm_(values, weight.t())
+
     def reference(self, x: Activation) -> torch.Tensor:
         """The same product in float32."""
         return (x.values.float() @ self._tensors["weight"].float().t()).to(x.dtype)

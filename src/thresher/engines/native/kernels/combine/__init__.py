@@ -1,4 +1,4 @@
-"""What a token's experts found becomes one row: added by the router's weights, always in the same order."""
+"""What a token's experts found is added to it by the router's weights, always in the same order."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ def combine(
     weights: torch.Tensor,
     shared: torch.Tensor | None,
     shared_gate: torch.Tensor | None,
-) -> torch.Tensor:
-    """``found`` [T * k, n] to [T, n]: of each token the rows ``places`` (int64 [T, k]) by ``weights`` (float32 [T, k]).
+    total: torch.Tensor,
+) -> None:
+    """Add to ``total`` [T, n], of each token, the rows ``places`` (int64 [T, k]) of ``found`` [T * k, n].
 
-    To that comes ``shared`` [T, n] by the sigmoid of ``shared_gate`` [T, 1], where there is a shared expert.
+    They count by ``weights`` (float32 [T, k]); to them comes ``shared`` [T, n] by the sigmoid of ``shared_gate``
+    [T, 1], where there is a shared expert. All of a token is added in float32 and rounded once.
     """
-    return implementation("combine", found.device).combine(found, places, weights, shared, shared_gate)  # type: ignore[no-any-return]
+    implementation("combine", found.device).combine(found, places, weights, shared, shared_gate, total)

@@ -11,11 +11,12 @@ def combine(
     weights: torch.Tensor,
     shared: torch.Tensor | None,
     shared_gate: torch.Tensor | None,
-) -> torch.Tensor:
+    total: torch.Tensor,
+) -> None:
     """See :func:`thresher.engines.native.kernels.combine.combine`."""
-    total = torch.zeros(len(places), found.shape[1], dtype=torch.float32, device=found.device)
+    added = torch.zeros(len(places), found.shape[1], dtype=torch.float32, device=found.device)
     for slot in range(places.shape[1]):
-        total += found[places[:, slot]].float() * weights[:, slot, None]
+        added += found[places[:, slot]].float() * weights[:, slot, None]
     if shared is not None and shared_gate is not None:
-        total += shared.float() * torch.sigmoid(shared_gate.float())
-    return total.to(found.dtype)
+        added += shared.float() * torch.sigmoid(shared_gate.float())
+    total.copy_(total.float() + added)

@@ -15,26 +15,26 @@ def combine(
     weights: torch.Tensor,
     shared: torch.Tensor | None,
     shared_gate: torch.Tensor | None,
-) -> torch.Tensor:
+    total: torch.Tensor,
+) -> None:
     """See :func:`thresher.engines.native.kernels.combine.combine`."""
     tokens, width = len(places), found.shape[1]
-    out = torch.empty(tokens, width, dtype=found.dtype, device=found.device)
     block = min(_COLUMNS, triton.next_power_of_2(width))
     if tokens:
         _combine[(tokens, triton.cdiv(width, block))](
             found,
             places,
             weights,
-            out if shared is None else shared,
-            out if shared_gate is None else shared_gate,
-            out,
+            found if shared is None else shared,
+            found if shared_gate is None else shared_gate,
+            total,
+            total.stride(0),
             width,
             SLOTS=places.shape[1],
             SHARED=shared is not None,
             COLUMNS=block,
             num_warps=4,
         )
-    return out
 
 
 @triton.jit
@@ -44,7 +44,8 @@ def _combine(
     weights,
     shared,
     shared_gate,
-    out,
+    total,
+    stride,
     width,
     SLOTS: tl.constexpr,
     SHARED: tl.constexpr,
@@ -53,12 +54,14 @@ def _combine(
     token = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     mask = column < width
-    total = tl.zeros((COLUMNS,), dtype=tl.float32)
+    added = tl.zeros((COLUMNS,), dtype=tl.float32)
     for slot in tl.static_range(SLOTS):
         row = tl.load(places + token * SLOTS + slot)
         weight = tl.load(weights + token * SLOTS + slot)
-        total += weight * tl.load(found + row * width + column, mask=mask, other=0.0).to(tl.float32)
+        added += weight * tl.load(found + row * width + column, mask=mask, other=0.0).to(tl.float32)
     if SHARED:
         gate = tl.sigmoid(tl.load(shared_gate + token).to(tl.float32))
-        total += gate * tl.load(shared + token * width + column, mask=mask, other=0.0).to(tl.float32)
-    tl.store(out + token * width + column, total.to(out.dtype.element_ty), mask=mask)
+        added += gate * tl.load(shared + token * width + column, mask=mask, other=0.0).to(tl.float32)
+    at = total + token * stride + column
+    added += tl.load(at, mask=mask, other=0.0).to(tl.float32)
+    tl.store(at, added.to(total.dtype.element_ty), mask=mask)

@@ -1,4 +1,4 @@
-"""The root-mean-square norm in front of a block, with the addition to the residual stream that comes before it."""
+"""The root-mean-square norm in front of a block."""
 
 from __future__ import annotations
 
@@ -11,34 +11,30 @@ from thresher.engines.native.kernels.choice import implementation
 from thresher.engines.native.kernels.rows import Rows, activation
 from thresher.engines.native.linear import Activation, Linear
 
-__all__ = ["Normed", "add_norm"]
+__all__ = ["Normed", "norm"]
 
 
 @dataclass(frozen=True, slots=True)
 class Normed:
-    """``total`` [T, n]: the residual stream after the addition. The norm of it, plain, rounded to E4M3, or both."""
+    """The norm of the residual stream: plain, rounded to E4M3, or both. ``dtype`` is the stream's."""
 
-    total: torch.Tensor
     plain: torch.Tensor | None
     rows: Rows | None
+    dtype: torch.dtype
 
     def activation(self, linear: Linear) -> Activation:
         """The norm as ``linear`` multiplies it."""
         rows = self.rows if self.rows is not None else Rows(self.plain_rows())
-        return activation(linear, lambda _: rows, self.total.dtype)
+        return activation(linear, lambda _: rows, self.dtype)
 
-    def plain_rows(self, wanted: torch.Tensor | None = None) -> torch.Tensor:
-        """The norm as it is, of the rows ``wanted`` (all, where that is None)."""
-        plain = cast(torch.Tensor, self.plain)  # the caller asked for it
-        return plain if wanted is None else plain[wanted]
+    def plain_rows(self) -> torch.Tensor:
+        """The norm as it is."""
+        return cast(torch.Tensor, self.plain)  # the caller asked for it
 
 
-def add_norm(
-    x: torch.Tensor, added: torch.Tensor | None, scale: torch.Tensor, eps: float, *, plain: bool, quantize: bool
-) -> Normed:
-    """Norm of ``x + added`` [T, n]; ``scale`` float32 [n], any offset added already.
+def norm(x: torch.Tensor, scale: torch.Tensor, eps: float, *, plain: bool, quantize: bool) -> Normed:
+    """Norm of ``x`` [T, n]; ``scale`` float32 [n], any offset added already.
 
-    The sum is written over ``added``; where that is None, ``total`` is ``x``. ``plain`` and ``quantize``: which forms
-    of the norm are wanted.
+    ``plain`` and ``quantize``: which forms of it are wanted.
     """
-    return implementation("norm", x.device).add_norm(x, added, scale, eps, plain=plain, quantize=quantize)  # type: ignore[no-any-return]
+    return implementation("norm", x.device).norm(x, scale, eps, plain=plain, quantize=quantize)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Add, norm and round in plain torch."""
+"""Norm and round in plain torch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from thresher.engines.native.kernels.rows import rounded
 from thresher.engines.native.layers.norm import rms_norm
 
 
-def add_norm(
-    x: torch.Tensor, added: torch.Tensor | None, scale: torch.Tensor, eps: float, *, plain: bool, quantize: bool
-) -> Normed:
-    """See :func:`thresher.engines.native.kernels.norm.add_norm`."""
-    total = x if added is None else added.add_(x)
-    normed = rms_norm(total, scale, eps)
-    return Normed(total, normed if plain else None, rounded(normed) if quantize else None)
+def norm(x: torch.Tensor, scale: torch.Tensor, eps: float, *, plain: bool, quantize: bool) -> Normed:
+    """See :func:`thresher.engines.native.kernels.norm.norm`."""
+    normed = rms_norm(x, scale, eps)
+    return Normed(normed if plain else None, rounded(normed) if quantize else None, x.dtype)

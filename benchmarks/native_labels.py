@@ -1,0 +1,142 @@
+"""Labels of the demo model by the native engine on any device: documents packed, each alone, and in float32.
+
+    python -m benchmarks.native_labels prepare FILE [--labelled ../shared/data/labelled]
+    python -m benchmarks.native_labels read FILE --precision bf16 fp8 [--device cuda:0] [--out FILE]
+
+A trained model, because rounding grows through random weights until labels mean nothing. ``prepare`` needs the whole
+package, as it reads documents: it keeps the requests of the examples and of each labelled set. ``read`` needs torch and
+the package's models, so that it runs where there is a card and little else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.native.running import forget, versions
+from thresher.engines.base import EngineOptions
+from thresher.engines.native.assembly import open_native
+from thresher.engines.native.engine import NativeEngine
+from thresher.models import open_model, resolve
+from thresher.types import Request, Scores
+
+#: Where the two best labels are this close, rounding may swap them.
+CLOSE = 0.04
+
+#: Of one document: a probability for each label.
+Answer = tuple[float, ...]
+
+
+def main() -> None:
+    arguments = _parse()
+    if arguments.action == "prepare":
+        prepare(arguments)
+        return
+    requests: list[Request] = pickle.loads(arguments.file.read_bytes())
+    exact = answers(requests, "fp32", "cpu", at_once=len(requests))
+    result: dict[str, Any] = {"documents": len(requests), "close": CLOSE, "versions": versions(), "cases": []}
+    for precision in arguments.precision:
+        packed = answers(requests, precision, arguments.device, at_once=len(requests))
+        alone = answers(requests, precision, arguments.device, at_once=1)
+        case = {
+            "precision": precision,
+            "device": _name(arguments.device),
+            "packed_and_alone": differences(packed, alone),
+            "packed_and_float32": differences(packed, exact),
+        }
+        result["cases"].append(case)
+        print(json.dumps(case), flush=True)
+        if arguments.out:
+            arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if any(case["packed_and_alone"]["labels_that_differ_and_are_not_close"] for case in result["cases"]):
+        raise SystemExit("a label depends on what shares its pack")
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Keep what the pipeline would ask an engine."""
+    import thresher
+    from benchmarks.native_parity import document_sets
+
+    seen: list[Request] = []
+    scored = NativeEngine.score
+
+    def recording(engine: NativeEngine, requests: Sequence[Request]) -> Iterator[Scores]:
+        seen.extend(requests)
+        return scored(engine, requests)
+
+    NativeEngine.score = recording  # type: ignore[method-assign]
+    with tempfile.TemporaryDirectory() as folder:
+        for source, task in document_sets(arguments, Path(folder)).values():
+            with tempfile.TemporaryDirectory() as job:
+                options = {"model": "demo", "engine": "native", "context": arguments.context}
+                list(thresher.classify([source], task, job=Path(job) / "job", **options))
+    numbered = [
+        Request(request_id=index, prompt=request.prompt, document_tokens=tuple(request.document_tokens))
+        for index, request in enumerate(seen)
+    ]
+    arguments.file.write_bytes(pickle.dumps(numbered))
+    print(f"{len(numbered)} requests, {sum(len(request.document_tokens) for request in numbered):,} document tokens")
+
+
+def answers(requests: Sequence[Request], precision: str, device: str, at_once: int) -> list[Answer]:
+    """Probabilities of the first question of every request, given to the engine so many at a time."""
+    options = EngineOptions(device=device, precision=precision)
+    found: dict[int, Answer] = {}
+    with open_native(open_model(resolve("demo")), options) as engine:
+        for start in range(0, len(requests), at_once):
+            for scores in engine.score(requests[start : start + at_once]):
+                if scores.failure:
+                    raise SystemExit(f"a request failed: {scores.failure.reason}")
+                found[scores.request_id] = tuple(scores.answers[0].probabilities)
+    forget(torch.device(device))
+    return [found[request.request_id] for request in requests]
+
+
+def differences(found: Sequence[Answer], expected: Sequence[Answer]) -> dict[str, Any]:
+    """Between two readings of the same documents."""
+    gaps = sorted(max(abs(a - b) for a, b in zip(*pair, strict=True)) for pair in zip(found, expected, strict=True))
+    differing = [pair for pair in zip(found, expected, strict=True) if _best(pair[0]) != _best(pair[1])]
+    return {
+        "labels_that_differ": len(differing),
+        "labels_that_differ_and_are_not_close": sum(min(_lead(a), _lead(b)) > CLOSE for a, b in differing),
+        "largest_gap": gaps[-1],
+        "gap_99_percent": gaps[int(0.99 * (len(gaps) - 1))],
+        "median_gap": gaps[len(gaps) // 2],
+    }
+
+
+def _best(answer: Answer) -> int:
+    return max(range(len(answer)), key=answer.__getitem__)
+
+
+def _lead(answer: Answer) -> float:
+    ranked = sorted(answer, reverse=True)
+    return ranked[0] - ranked[1]
+
+
+def _name(device: str) -> str:
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=["prepare", "read"])
+    parser.add_argument("file", type=Path, help="of the requests")
+    parser.add_argument("--labelled", type=Path, default=Path("../shared/data/labelled"))
+    parser.add_argument("--sets", nargs="*", help="labelled sets to take, by their files' stems (default: all)")
+    parser.add_argument("--context", type=int, default=1024)
+    parser.add_argument("--precision", nargs="+", default=["bf16"])
+    parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
