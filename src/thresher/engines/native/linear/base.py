@@ -59,6 +59,9 @@ class Linear(Protocol):
     def __call__(self, x: torch.Tensor | Activation) -> torch.Tensor:
         """[T, in] to [T, out]; the output has the input's dtype (float32 or bfloat16), before quantization."""
 
+    def into(self, out: torch.Tensor, x: torch.Tensor | Activation) -> None:
+        """``__call__`` written to ``out`` [T, out], contiguous and of the output's dtype."""
+
     def product(self, x: torch.Tensor | Activation) -> Product:
         """As ``__call__``, where the operation behind multiplies rows by their factors more cheaply."""
 

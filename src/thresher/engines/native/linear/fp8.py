@@ -59,16 +59,16 @@ class Fp8Linear(StoredLinear):
         """
         if not _has_tensor_cores(x.values.device):
             return self.reference(x)
-        weight, factors = self._tensors["weight"], self._tensors["factors"]
-        y = torch._scaled_mm(
-            x.values,
-            weight.t(),
-            scale_a=x.scales[0],
-            scale_b=factors,
-            out_dtype=torch.bfloat16,
-            use_fast_accum=True,
-        )
-        return self.cut(y).to(x.dtype)
+        return self.cut(self._scaled(x, None)).to(x.dtype)
+
+    def into(self, out: torch.Tensor, x: torch.Tensor | Activation) -> None:
+        """By the product itself on the tensor cores, where it is bfloat16 and nothing is cut off."""
+        x = self.quantized(x)
+        padding = len(self._tensors["weight"]) - self.out_features
+        if padding or out.dtype != torch.bfloat16 or not _has_tensor_cores(x.values.device):
+            super().into(out, x)
+        else:
+            self._scaled(x, out)
 
     def product(self, x: torch.Tensor | Activation) -> Product:
         """Rows are left to be multiplied by their factors where that opens the choice of a faster algorithm."""
@@ -77,6 +77,18 @@ class Fp8Linear(StoredLinear):
         if padding or x.dtype != torch.bfloat16 or not cublaslt.can_run(x.values, weight):
             return Product(self.multiply(x), None)
         return Product(cublaslt.multiply(x.values, weight, self._tensors["factors"][0, :1]), x.scales[0])
+
+    def _scaled(self, x: Activation, out: torch.Tensor | None) -> torch.Tensor:
+        """[T, out padded] in bfloat16, in ``out`` where it is given."""
+        return torch._scaled_mm(
+            x.values,
+            self._tensors["weight"].t(),
+            scale_a=x.scales[0],
+            scale_b=self._tensors["factors"],
+            out_dtype=torch.bfloat16,
+            use_fast_accum=True,
+            out=out,
+        )
 
     def reference(self, x: Activation) -> torch.Tensor:
         """The same product in float32."""

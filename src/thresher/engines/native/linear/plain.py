@@ -37,6 +37,14 @@ class _Plain(StoredLinear):
             return cublaslt.multiply(x.values, weight).to(x.dtype)
         return F.linear(x.values, weight).to(x.dtype)
 
+    def into(self, out: torch.Tensor, x: torch.Tensor | Activation) -> None:
+        """By the product itself where the output has the weight's dtype."""
+        x = self.quantized(x)
+        if out.dtype == self.dtype:
+            torch.mm(x.values, self._tensors["weight"].t(), out=out)
+        else:
+            super().into(out, x)
+
     def reference(self, x: Activation) -> torch.Tensor:
         """The same product in float32."""
         return (x.values.float() @ self._tensors["weight"].float().t()).to(x.dtype)

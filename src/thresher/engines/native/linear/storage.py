@@ -66,6 +66,10 @@ class StoredLinear:
         """See :class:`~thresher.engines.native.linear.base.Linear`."""
         return self.multiply(self.quantized(x))
 
+    def into(self, out: torch.Tensor, x: torch.Tensor | Activation) -> None:
+        """See :class:`~thresher.engines.native.linear.base.Linear`; by way of a copy where nothing better is there."""
+        out.copy_(self(x))
+
     def product(self, x: torch.Tensor | Activation) -> Product:
         """See :class:`~thresher.engines.native.linear.base.Linear`."""
         return Product(self(x), None)
