@@ -73,8 +73,8 @@ def _kernels(quantize: bool) -> Iterator[tuple[str, Any, list[str], dict[str, An
     constants = {"PLAIN": not quantize, "QUANTIZE": quantize, "BLOCK": block, "REST": rest}
     yield f"norm{ending}", norm._norm, [*pointers, "i32", "i32", "fp32"], constants, warps(block)
     block, rest = two_blocks(17_408)
-    constants = {"SCALED": quantize, "QUANTIZE": quantize, "BLOCK": block, "REST": rest}
-    pointers = [_HALF, _WIDE, out, _WIDE]
+    constants = {"QUANTIZE": quantize, "BLOCK": block, "REST": rest}
+    pointers = [_HALF, out, _WIDE]
     yield f"swiglu{ending}", swiglu._swiglu, [*pointers, "i32", "i32"], constants, warps(block)
     constants = {"QUANTIZE": quantize, "HEADS": 64, "BLOCK": 128}
     pointers = [_HALF, _HALF, _WIDE, out, _WIDE]

@@ -71,7 +71,7 @@ def prepare(arguments: argparse.Namespace) -> None:
         seen.extend(requests)
         return scored(engine, requests)
 
-    NativeEngine.score = recording  # type: ignore[method-assign]
+    NativeEngine.score = recording  # type: ignore[method-assign, assignment]
     with tempfile.TemporaryDirectory() as folder:
         for source, task in document_sets(arguments, Path(folder)).values():
             with tempfile.TemporaryDirectory() as job:

@@ -148,7 +148,7 @@ def _sustained_seconds(shapes: Counter[Shape], device: torch.device, rows: int) 
 
 
 def _multiply(shape: Shape, device: torch.device, rows: int) -> Callable[[], Any]:
-    """A multiply of that shape by ``rows`` tokens: the faster one of the layer's own two ways."""
+    """A multiply of that shape by ``rows`` tokens."""
     out_features, in_features, precision, experts, picked = shape
     tokens = torch.randn(rows * picked, in_features, dtype=activation_dtype(precision), device=device)
     if experts > 1:
@@ -157,8 +157,7 @@ def _multiply(shape: Shape, device: torch.device, rows: int) -> Callable[[], Any
     weight = torch.randn(out_features, in_features, dtype=torch.bfloat16, device=device)
     linear = make_linear(weight, precision, device).prepared()
     x = linear.quantize_activation(tokens)
-    ways: list[Callable[[], Any]] = [lambda: linear.product(x), lambda: linear(x)]
-    return min(ways, key=lambda way: median_seconds(way, device, repeats=3))
+    return lambda: linear(x)
 
 
 def _time_shape(shape: Shape, count: int, device: torch.device, rows: int) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any, cast
 
 import torch
@@ -187,20 +188,33 @@ def _check_gates(device: torch.device) -> dict[str, float]:
 
 
 def _check_products(device: torch.device) -> dict[str, float]:
-    """Of layers large enough for the choice among algorithms, on the numbers as they are rounded."""
+    """On the numbers as they are rounded."""
     errors = {}
     x = _numbers(5003, 4096, device=device).to(torch.bfloat16)
     for precision in ("bf16", "fp8"):
         linear = make_linear(0.02 * _numbers(4096, 4096, device=device), precision, device)
         expected = cast(StoredLinear, linear).reference(linear.quantize_activation(x)).float()
         _poison({"like": _numbers(5003, 4096, device=device)})
-        found = linear.product(x)
-        rows = found.values.float() if found.factors is None else found.values.float() * found.factors
-        errors[f"kernel bf16 product in {precision}"] = relative_error(rows, expected)
+        errors[f"kernel bf16 product in {precision}"] = relative_error(linear(x), expected)
         total = _numbers(5003, 4096, device=device).to(torch.bfloat16)
         sum_expected = total.float() + expected
         linear.add_to(total, x)
         errors[f"kernel bf16 product in {precision}, added"] = relative_error(total, sum_expected)
+
+    return errors | _check_written_products(x)
+
+
+def _check_written_products(x: torch.Tensor) -> dict[str, float]:
+    """Of a layer as wide as values are, into rows of a memory."""
+    errors = {}
+    for precision in ("bf16", "fp8"):
+        linear = make_linear(0.02 * _numbers(1024, x.shape[1], device=x.device), precision, x.device)
+        memory = torch.full((len(x) + 9, 1024), torch.nan, dtype=torch.bfloat16, device=x.device)
+        linear.into(memory[7:-2], x)
+        expected = cast(StoredLinear, linear).reference(linear.quantize_activation(x))
+        errors[f"kernel bf16 product in {precision}, written"] = relative_error(memory[7:-2], expected)
+        if not memory[:7].isnan().all() or not memory[-2:].isnan().all():
+            errors[f"kernel bf16 product in {precision}, rows beside it"] = torch.inf
     return errors
 
 
@@ -228,20 +242,28 @@ def _check_delta_rule(device: torch.device) -> dict[str, float]:
 def _check_attention(device: torch.device) -> dict[str, float]:
     from thresher.engines.native.kernels.attention import reference, varlen
 
-    pieces, row = [], 0
-    for length in _LENGTHS:
-        pieces.append(Piece(row, row + length, False, row, row + length, True))
-        row += length
-    pieces.append(Piece(0, row, True, 0, 333, False))
-    queries = _numbers(row, 24, 256, device=device).to(torch.bfloat16)
-    pack, held = (
-        KeysValues(*(_numbers(count, 4, 256, device=device).to(torch.bfloat16) for _ in range(2)))
-        for count in (row, 333)
-    )
-    found = choose_attention(device, torch.bfloat16)(queries, pieces, pack, held)
-    by_kind = varlen.attend_by_kind(queries, pieces, pack, held)
-    expected = reference.attend(queries.float(), pieces, pack, held)
-    return {
-        "kernel bf16 attention": relative_error(found, expected),
-        "kernel bf16 attention by kind": relative_error(by_kind, expected),
+    held, rows = 333, sum(_LENGTHS)
+    queries = _numbers(rows, 24, 256, device=device).to(torch.bfloat16)
+    seen = KeysValues(*(_numbers(held + rows, 4, 256, device=device).to(torch.bfloat16) for _ in range(2)))
+    on_held = [Piece(0, rows, 0, held, False)]
+    cases = {  # of which the first alone copies keys
+        "of forks": [*_documents(held, _LENGTHS), *on_held],
+        "of one document": [*_documents(held, (rows,)), *on_held],
+        "without a prefix": _documents(held, _LENGTHS),
     }
+    attends = {"": choose_attention(device, torch.bfloat16), " by kind": varlen.attend_by_kind}
+    return {
+        f"kernel bf16 attention{how} {name}": relative_error(
+            attend(queries, pieces, seen), reference.attend(queries.float(), pieces, seen)
+        )
+        for name, pieces in cases.items()
+        for how, attend in attends.items()
+    }
+
+
+def _documents(first_key: int, lengths: Sequence[int]) -> list[Piece]:
+    """Each sees itself; the first from ``first_key`` on."""
+    return [
+        Piece(stop - length, stop, first_key + stop - length, first_key + stop, True)
+        for length, stop in zip(lengths, accumulate(lengths), strict=True)
+    ]

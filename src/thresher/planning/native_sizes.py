@@ -101,8 +101,9 @@ def native_sizes(
 
 
 def _prefix_bytes(shape: ModelShape, value_bytes: int, tokens: int) -> int:
-    """What all layers hold of a prefix: its keys and values, and a state."""
-    keys_values = shape.full_layers * 2 * shape.kv_size * value_bytes * tokens
+    """What all layers hold of a prefix: a state, or its keys and values, which the layer at work has once more."""
+    copies = shape.full_layers + min(1, shape.full_layers)
+    keys_values = copies * 2 * shape.kv_size * value_bytes * tokens
     return keys_values + (shape.layers - shape.full_layers) * state_bytes_per_layer(shape)
 
 

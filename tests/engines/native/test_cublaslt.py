@@ -1,45 +1,42 @@
-"""The choice among cuBLASLt's algorithms; its products are compared on a GPU (benchmarks/native_prefill.py)."""
+"""What is kept for cuBLASLt's products; they are compared on a GPU (benchmarks/native_prefill.py, test_linear.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from typing import cast
 
 import pytest
 import torch
 
-from thresher.engines.native.linear import cublaslt
-from thresher.engines.native.linear.cublaslt_binding import Algorithm, Kind
-
-CPU = torch.device("cpu")
-FIRST, SECOND, THIRD = ((name,) for name in (b"first", b"second", b"third"))
+from thresher.engines.native.linear import cublaslt, cublaslt_binding
+from thresher.engines.native.linear.cublaslt_binding import Plan, Session
 
 
-def chosen(monkeypatch: pytest.MonkeyPatch, seconds: Mapping[Kind, float]) -> Kind:
-    """Of algorithms that take so long; one that takes no time is refused when it is to run."""
-    proposals = {kind: Algorithm() for kind in seconds}
-    names = {id(algorithm): kind for kind, algorithm in proposals.items()}
-    drift: Iterator[float] = iter(1 + 0.001 * turn for turn in range(100))
+def test_only_the_plans_last_used_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    destroyed: list[object] = []
 
-    def measured(algorithm: Algorithm, *_: object) -> float:
-        spent = seconds[names[id(algorithm)]]
-        if not spent:
-            raise RuntimeError("cuBLASLt failed with status 15")
-        return spent * next(drift)
+    def make(session: object, rows: int, out: int, width: int) -> str:
+        made.append(rows)
+        return f"plan of {rows}"
 
-    monkeypatch.setattr(cublaslt, "_seconds", measured)
-    return cublaslt._fastest(proposals, lambda _: None, CPU)
+    monkeypatch.setattr(cublaslt_binding, "make_plan", make)
+    monkeypatch.setattr(cublaslt_binding, "destroy", destroyed.append)
+    device = cublaslt._Device(cast(Session, None))
+
+    def plan(rows: int) -> Plan:
+        return device.plan(rows, 16, 16)
+
+    for rows in range(cublaslt._KEPT_PLANS):
+        plan(rows)
+    assert plan(0) == cast(Plan, "plan of 0")
+    assert made == list(range(cublaslt._KEPT_PLANS))  # once each
+    plan(1000)
+    assert destroyed == ["plan of 1"]  # not 0, which was in use since
+    plan(1)
+    assert made[-1] == 1
 
 
-def test_the_fastest_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chosen(monkeypatch, {FIRST: 1.0, SECOND: 0.9, THIRD: 0.95}) == SECOND
-
-
-def test_the_first_is_kept_where_the_gain_is_noise(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chosen(monkeypatch, {FIRST: 1.0, SECOND: 0.995, THIRD: 1.1}) == FIRST
-
-
-def test_what_the_library_refuses_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chosen(monkeypatch, {FIRST: 1.0, SECOND: 0.0, THIRD: 0.9}) == THIRD
-    assert chosen(monkeypatch, {FIRST: 0.0, SECOND: 0.95, THIRD: 0.9}) == THIRD
-    with pytest.raises(RuntimeError, match="refuses every algorithm"):
-        chosen(monkeypatch, {FIRST: 0.0})
+@pytest.mark.parametrize(("dtype", "rows"), [(torch.bfloat16, 256), (torch.float32, 256), (torch.bfloat16, 1)])
+def test_a_cpu_has_none(dtype: torch.dtype, rows: int) -> None:
+    x = torch.zeros(rows, 32, dtype=torch.float8_e4m3fn)
+    assert not cublaslt.can_add(torch.zeros(rows, 16, dtype=dtype), x, torch.zeros(16, 32).to(torch.float8_e4m3fn))

@@ -79,16 +79,15 @@ def part(inputs: DeltaRuleInputs, start: int, stop: int, states: torch.Tensor) -
     )
 
 
-def plain_attention(queries: torch.Tensor, pieces: list[Piece], pack: KeysValues, held: KeysValues) -> torch.Tensor:
+def plain_attention(queries: torch.Tensor, pieces: list[Piece], keys_values: KeysValues) -> torch.Tensor:
     """Query by query, in double precision, one softmax over all keys seen."""
-    repeats = queries.shape[1] // pack.keys.shape[1]
+    repeats = queries.shape[1] // keys_values.keys.shape[1]
     outputs = torch.empty(queries.shape, dtype=torch.float64)
     for row, query in enumerate(queries.double()):
         seen: list[tuple[torch.Tensor, torch.Tensor]] = []
         for piece in (piece for piece in pieces if piece.start <= row < piece.stop):
-            source = held if piece.held else pack
             stop = piece.key_start + row - piece.start + 1 if piece.causal else piece.key_stop
-            seen.append((source.keys[piece.key_start : stop], source.values[piece.key_start : stop]))
+            seen.append((keys_values.keys[piece.key_start : stop], keys_values.values[piece.key_start : stop]))
         keys = torch.cat([k for k, _ in seen]).double().repeat_interleave(repeats, dim=1)
         values = torch.cat([v for _, v in seen]).double().repeat_interleave(repeats, dim=1)
         weights = (torch.einsum("hd,khd->kh", query, keys) / math.sqrt(query.shape[-1])).softmax(0)
@@ -111,20 +110,20 @@ def test_attention_equals_one_softmax(kernel: object, prefix: int, documents: li
         return torch.randn(count, heads, 16, generator=random)
 
     queries = normal(rows, 6) * scale
-    pack, held = KeysValues(normal(rows, 2), normal(rows, 2)), KeysValues(normal(prefix, 2), normal(prefix, 2))
+    seen = KeysValues(normal(prefix + rows, 2), normal(prefix + rows, 2))
     pieces: list[Piece] = []
     start = 0
     for length in documents:
-        pieces.append(Piece(start, start + length, False, start, start + length, True))
+        pieces.append(Piece(start, start + length, prefix + start, prefix + start + length, True))
         if start:  # every document also sees the first one
-            pieces.append(Piece(start, start + length, False, 0, documents[0], False))
+            pieces.append(Piece(start, start + length, prefix, prefix + documents[0], False))
         start += length
     if prefix:
-        pieces.append(Piece(0, rows, True, 0, prefix, False))
-    found = kernel.attend(queries, pieces, pack, held)  # type: ignore[attr-defined]
+        pieces.append(Piece(0, rows, 0, prefix, False))
+    found = kernel.attend(queries, pieces, seen)  # type: ignore[attr-defined]
     # scores of a hundred and more are rounded at their seventh digit, and exp makes that relative
     tolerance = 1e-5 if scale == 1 else 1e-4
-    torch.testing.assert_close(found, plain_attention(queries, pieces, pack, held), rtol=1e-4, atol=tolerance)
+    torch.testing.assert_close(found, plain_attention(queries, pieces, seen), rtol=1e-4, atol=tolerance)
 
 
 def test_what_a_cpu_gets() -> None:

@@ -84,6 +84,22 @@ def test_a_product_is_added_to_a_part_of_a_larger_stream(precision: str, dtype: 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("features", [192, 100])
+def test_a_product_written_into_rows_of_a_memory(
+    precision: str, device: str, dtype: torch.dtype, features: int
+) -> None:
+    linear = make_linear(0.02 * numbers(features, 512), precision, device)
+    x = numbers(33, 512, seed=1).to(device, dtype)
+    memory = torch.zeros(50, features, dtype=dtype, device=device)
+    linear.into(memory[7:40], x)
+    assert relative(memory[7:40], linear(x)) < (1e-6 if dtype == torch.float32 else 0.004)
+    assert not memory[:7].any()
+    assert not memory[40:].any()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("shape", [(48, 64), (1, 16), (4, 256), (170, 96)])
 @pytest.mark.parametrize("tokens", [1, 5, 40])
 def test_any_number_of_outputs_and_tokens(precision: str, shape: tuple[int, int], tokens: int, device: str) -> None:

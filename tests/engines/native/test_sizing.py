@@ -9,7 +9,7 @@ from tests.support import engine_models
 from tests.support.native_models import make_twin
 from thresher.engines import EngineOptions
 from thresher.engines.native.config import DeltaConfig, NativeConfig
-from thresher.engines.native.sizing import Sizes, joined_keys_bytes, plan_sizes, row_bytes, state_bytes
+from thresher.engines.native.sizing import Sizes, _prefix_bytes, joined_keys_bytes, plan_sizes, row_bytes, state_bytes
 from thresher.errors import EngineCapacityError
 
 GIB = 1 << 30
@@ -89,6 +89,12 @@ def test_joined_keys_are_counted() -> None:
     """256 MiB for a step of 16,384 tokens."""
     assert joined_keys_bytes(LARGE, 2, 16_384) == 256 << 20
     assert joined_keys_bytes(replace(LARGE, layer_kinds=("delta",) * 64), 2, 16_384) == 0
+
+
+def test_the_prefix_is_counted_once_more_in_the_layer_at_work() -> None:
+    """16 MiB of keys and values in each of 16 layers, and before a pack's own."""
+    assert _prefix_bytes(LARGE, 2, 0) == 17 * 16 << 20
+    assert _prefix_bytes(replace(LARGE, layer_kinds=("delta",) * 64), 2, 5) == 64 * 5
 
 
 def test_a_context_that_does_not_fit() -> None:

@@ -177,9 +177,11 @@ def _spans(usable_bytes: int, bytes_each: int) -> int:
 
 
 def _prefix_bytes(config: NativeConfig, value_bytes: int, states: int) -> int:
+    """What all layers hold of a prefix; keys and values are in the memory of the layer at work once more."""
     full_layers = config.layer_kinds.count("full")
     keys_values = 2 * config.kv_heads * config.head_dim * value_bytes
-    return full_layers * keys_values * _PREFIX_TOKENS + (config.layer_count - full_layers) * states
+    copies = full_layers + min(1, full_layers)
+    return copies * keys_values * _PREFIX_TOKENS + (config.layer_count - full_layers) * states
 
 
 def _context_tokens(facts: ModelFacts, asked: int | None, fits: int) -> int:

@@ -51,7 +51,10 @@ def _step_view(pack: Pack, step: Step, cos: torch.Tensor, sin: torch.Tensor) -> 
 
 
 def attention_pieces(pack: Pack, spans: Sequence[Span], counts: Sequence[int]) -> list[Piece]:
-    """What the last ``counts[i]`` rows of each span see; causal pieces first."""
+    """What the last ``counts[i]`` rows of each span see; causal pieces first.
+
+    Keys are counted from the held prefix's first: the pack's come behind it.
+    """
     pieces: list[Piece] = []
     latest: dict[int, int] = {}  # segment seen whole -> index of the latest piece over it
     row = 0
@@ -60,27 +63,28 @@ def attention_pieces(pack: Pack, spans: Sequence[Span], counts: Sequence[int]) -
             continue
         segment = pack.segments[span.segment]
         before = span.start + span.length - count
-        first_key = segment.row + before
-        pieces.append(Piece(row, row + count, False, first_key, first_key + count, True))
+        first_key = pack.held_tokens + segment.row
+        pieces.append(Piece(row, row + count, first_key + before, first_key + before + count, True))
         if before:
-            pieces.append(Piece(row, row + count, False, segment.row, first_key, False))
+            pieces.append(Piece(row, row + count, first_key, first_key + before, False))
         for ancestor in segment.lineage:
-            _extend(pieces, latest, ancestor, pack.segments[ancestor], row, count)
+            _extend(pieces, latest, pack, ancestor, row, count)
         row += count
     if pack.held_tokens and row:
-        pieces.append(Piece(0, row, True, 0, pack.held_tokens, False))
+        pieces.append(Piece(0, row, 0, pack.held_tokens, False))
     return sorted(pieces, key=lambda piece: not piece.causal)
 
 
-def _extend(pieces: list[Piece], latest: dict[int, int], ancestor: int, segment: Segment, row: int, count: int) -> None:
+def _extend(pieces: list[Piece], latest: dict[int, int], pack: Pack, ancestor: int, row: int, count: int) -> None:
     """Siblings that follow one another see their ancestor in one piece."""
     start, index = row, latest.get(ancestor)
     if index is not None and pieces[index].stop == row:
         start = pieces[index].start
     else:
         index = len(pieces)
-        pieces.append(Piece(0, 0, False, 0, 0, False))
-    pieces[index] = Piece(start, row + count, False, segment.row, segment.row + segment.length, False)
+        pieces.append(Piece(0, 0, 0, 0, False))
+    first_key = pack.held_tokens + pack.segments[ancestor].row
+    pieces[index] = Piece(start, row + count, first_key, first_key + pack.segments[ancestor].length, False)
     latest[ancestor] = index
 
 

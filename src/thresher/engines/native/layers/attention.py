@@ -40,18 +40,18 @@ class Attention:
     def add_to(self, total: torch.Tensor, h: Normed, view: StepView, memory: Memory, *, pruned: bool) -> None:
         """See :class:`~thresher.engines.native.layers.mixer.Mixer`; keys and values are made of all rows."""
         memory = cast(AttentionMemory, memory)
-        config, parts = self._config, self._parts
+        parts = self._parts
         h_all = h.activation(self.reads)
-        keys = parts.linear("self_attn.k_proj")(h_all).view(-1, config.kv_heads, config.head_dim)
-        self._rotate("self_attn.k_norm", keys, view.cos, view.sin, memory.pack.keys[view.start : view.stop])
-        values = parts.linear("self_attn.v_proj")(h_all)
-        memory.pack.values[view.start : view.stop] = values.view(-1, config.kv_heads, config.head_dim)
+        own = memory.of_rows(view.start, view.stop)
+        keys = parts.linear("self_attn.k_proj")(h_all).view(own.keys.shape)
+        self._rotate("self_attn.k_norm", keys, view.cos, view.sin, own.keys)
+        parts.linear("self_attn.v_proj").into(own.values.flatten(1), h_all)
         if not len(total):
             return
         h_wanted = h_all.picked(view.wanted_rows) if pruned else h_all
         cos, sin = (view.cos[view.wanted_rows], view.sin[view.wanted_rows]) if pruned else (view.cos, view.sin)
         queries, gate = self._queries(h_wanted, cos, sin)
-        out = self._kernel(queries, view.wanted_pieces if pruned else view.pieces, memory.pack, memory.held)
+        out = self._kernel(queries, view.wanted_pieces if pruned else view.pieces, memory.seen)
         self._add_output(total, out, gate)
 
     def _queries(self, h: Activation, cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -25,20 +25,32 @@ HeldLayer = KeysValues | DeltaState
 
 
 class AttentionMemory:
-    """Keys and values of a pack in the layer at work, by row."""
+    """Keys and values in the layer at work: those of the held prefix, then a pack's by row.
+
+    The prefix's are copied there once per pack: so they and the first document are one stretch, and what any other
+    document sees is gathered from one tensor.
+    """
 
     def __init__(
         self, config: NativeConfig, rows: int, dtype: torch.dtype, device: torch.device, held: KeysValues | None
     ) -> None:
-        shape = (rows, config.kv_heads, config.head_dim)
-        self.pack = KeysValues(
+        self._held_tokens = 0 if held is None else len(held.keys)
+        shape = (self._held_tokens + rows, config.kv_heads, config.head_dim)
+        self.seen = KeysValues(
             torch.empty(shape, dtype=dtype, device=device), torch.empty(shape, dtype=dtype, device=device)
         )
-        self.held = held or KeysValues(self.pack.keys[:0], self.pack.values[:0])
+        if held is not None:
+            self.seen.keys[: self._held_tokens] = held.keys
+            self.seen.values[: self._held_tokens] = held.values
+
+    def of_rows(self, start: int, stop: int) -> KeysValues:
+        """Where the keys and values of the pack's rows ``start`` to ``stop`` belong."""
+        place = slice(self._held_tokens + start, self._held_tokens + stop)
+        return KeysValues(self.seen.keys[place], self.seen.values[place])
 
     def after(self, segment: int) -> KeysValues:  # noqa: ARG002 - a prefix is a pack of one segment
-        """What a pack of one segment leaves behind."""
-        return self.pack
+        """What a pack of one segment, behind nothing held, leaves behind."""
+        return self.seen
 
 
 class DeltaMemory:

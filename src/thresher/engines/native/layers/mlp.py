@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 
 from thresher.engines.native.kernels.norm import Normed
-from thresher.engines.native.kernels.rows import Rows, activation
+from thresher.engines.native.kernels.rows import activation
 from thresher.engines.native.kernels.swiglu import swiglu
 from thresher.engines.native.linear import Activation, Linear
 
@@ -47,9 +47,5 @@ class Mlp:
 
     def gated(self, h: Activation) -> Activation:
         """[T, hidden] to what ``down`` multiplies, [T, intermediate]."""
-        gate_up = self._gate_up.product(h)
-
-        def gated(quantize: bool) -> Rows:
-            return swiglu(gate_up.values, quantize=quantize, factors=gate_up.factors)
-
-        return activation(self.down, gated, gate_up.values.dtype)
+        gate_up = self._gate_up(h)
+        return activation(self.down, lambda quantize: swiglu(gate_up, quantize=quantize), gate_up.dtype)

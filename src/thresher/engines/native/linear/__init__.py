@@ -8,10 +8,10 @@ from typing import cast
 
 import torch
 
-from thresher.engines.native.linear.base import Activation, Linear, Product
+from thresher.engines.native.linear.base import Activation, Linear
 from thresher.engines.native.linear.storage import StoredLinear
 
-__all__ = ["PRECISIONS", "Activation", "Linear", "Product", "empty_linear", "make_linear"]
+__all__ = ["PRECISIONS", "Activation", "Linear", "empty_linear", "make_linear"]
 
 #: Name -> what multiplies in it.
 PRECISIONS: Mapping[str, str] = {

@@ -32,14 +32,6 @@ class Activation:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
-    """``values`` [T, out], still to be multiplied by ``factors`` float32 [T, 1] where those are not None."""
-
-    values: torch.Tensor
-    factors: torch.Tensor | None
-
-
 class Linear(Protocol):
     """One weight in the form in which it is multiplied.
 
@@ -68,8 +60,8 @@ class Linear(Protocol):
     def add_to(self, total: torch.Tensor, x: torch.Tensor | Activation) -> None:
         """Add what ``__call__`` would return to ``total`` [T, out], contiguous and of its dtype."""
 
-    def product(self, x: torch.Tensor | Activation) -> Product:
-        """As ``__call__``, where the operation behind multiplies rows by their factors more cheaply."""
+    def into(self, out: torch.Tensor, x: torch.Tensor | Activation) -> None:
+        """``__call__`` written to ``out`` [T, out], contiguous and of the output's dtype."""
 
     def quantize_activation(self, x: torch.Tensor) -> Activation:
         """What ``__call__`` would do first with ``x`` [T, in]; a fused kernel may make the same."""

@@ -1,8 +1,7 @@
 """fp8: E4M3 weights with one factor, E4M3 activations with a factor per token, found anew for each token.
 
 E4M3 is a floating format: a factor only has to bring numbers into its range, and one does so for all rows of a weight
-that are within a factor of about a thousand of one another. One factor, and not one per output, is what all of
-cuBLASLt's algorithms take.
+that are within a factor of about a thousand of one another.
 
 Storage: ``weight`` float8_e4m3fn [out padded to 16, in], ``factors`` float32 [1, out padded], all the same.
 Activation: values float8_e4m3fn [T, in], scales (float32 [T, 1],).
@@ -13,7 +12,7 @@ from __future__ import annotations
 import torch
 
 from thresher.engines.native.linear import cublaslt
-from thresher.engines.native.linear.base import Activation, Product
+from thresher.engines.native.linear.base import Activation
 from thresher.engines.native.linear.rows import check_width, pad_rows, padded, quantize_rows, row_factors
 from thresher.engines.native.linear.storage import StoredLinear
 
@@ -59,33 +58,37 @@ class Fp8Linear(StoredLinear):
         """
         if not _has_tensor_cores(x.values.device):
             return self.reference(x)
-        weight, factors = self._tensors["weight"], self._tensors["factors"]
-        y = torch._scaled_mm(
-            x.values,
-            weight.t(),
-            scale_a=x.scales[0],
-            scale_b=factors,
-            out_dtype=torch.bfloat16,
-            use_fast_accum=True,
-        )
-        return self.cut(y).to(x.dtype)
+        return self.cut(self._scaled(x, None)).to(x.dtype)
 
-    def product(self, x: torch.Tensor | Activation) -> Product:
-        """Rows are left to be multiplied by their factors where that opens the choice of a faster algorithm."""
+    def into(self, out: torch.Tensor, x: torch.Tensor | Activation) -> None:
+        """By the product itself on the tensor cores, where it is bfloat16 and nothing is cut off."""
         x = self.quantized(x)
-        weight, padding = self._tensors["weight"], len(self._tensors["weight"]) - self.out_features
-        if padding or x.dtype != torch.bfloat16 or not cublaslt.can_run(x.values, weight):
-            return Product(self.multiply(x), None)
-        return Product(cublaslt.multiply(x.values, weight, factor=self._tensors["factors"][0, :1]), x.scales[0])
+        padding = len(self._tensors["weight"]) - self.out_features
+        if padding or out.dtype != torch.bfloat16 or not _has_tensor_cores(x.values.device):
+            super().into(out, x)
+        else:
+            self._scaled(x, out)
 
     def add_to(self, total: torch.Tensor, x: torch.Tensor | Activation) -> None:
         """See :class:`~thresher.engines.native.linear.base.Linear`; the sum is rounded once where cuBLASLt makes it."""
         x = self.quantized(x)
         weight, factors = self._tensors["weight"], self._tensors["factors"]
-        if total.shape[1] != len(weight) or total.dtype != torch.bfloat16 or not cublaslt.can_run(x.values, weight):
-            super().add_to(total, x)
+        if cublaslt.can_add(total, x.values, weight):
+            cublaslt.add_product(total, x.values, x.scales[0], weight, factors)
         else:
-            cublaslt.multiply(x.values, weight, row_factors=(x.scales[0], factors), total=total)
+            super().add_to(total, x)
+
+    def _scaled(self, x: Activation, out: torch.Tensor | None) -> torch.Tensor:
+        """[T, out padded] in bfloat16, in ``out`` where it is given."""
+        return torch._scaled_mm(
+            x.values,
+            self._tensors["weight"].t(),
+            scale_a=x.scales[0],
+            scale_b=self._tensors["factors"],
+            out_dtype=torch.bfloat16,
+            use_fast_accum=True,
+            out=out,
+        )
 
     def reference(self, x: Activation) -> torch.Tensor:
         """The same product in float32."""

@@ -46,12 +46,16 @@ class Int8Linear(StoredLinear):
 
     def multiply(self, x: Activation) -> torch.Tensor:
         """The result in ``x.dtype``."""
-        tokens = len(x.values)
-        y = torch.empty(tokens, self.out_features, dtype=x.dtype, device=x.values.device)
-        for start in range(0, tokens, _CHUNK_TOKENS):
-            rows = slice(start, min(start + _CHUNK_TOKENS, tokens))
-            scale_sums(self._sums(x.values[rows]), x.scales[0][rows], self._tensors["factors"], y[rows])
+        y = torch.empty(len(x.values), self.out_features, dtype=x.dtype, device=x.values.device)
+        self.into(y, x)
         return y
+
+    def into(self, out: torch.Tensor, x: torch.Tensor | Activation) -> None:
+        """See :class:`~thresher.engines.native.linear.base.Linear`."""
+        x = self.quantized(x)
+        for start in range(0, len(out), _CHUNK_TOKENS):
+            rows = slice(start, min(start + _CHUNK_TOKENS, len(out)))
+            scale_sums(self._sums(x.values[rows]), x.scales[0][rows], self._tensors["factors"], out[rows])
 
     def _sums(self, values: torch.Tensor) -> torch.Tensor:
         """int32 [T, out padded]."""

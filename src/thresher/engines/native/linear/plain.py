@@ -7,7 +7,6 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 
-from thresher.engines.native.linear import cublaslt
 from thresher.engines.native.linear.base import Activation
 from thresher.engines.native.linear.storage import StoredLinear
 
@@ -32,20 +31,23 @@ class _Plain(StoredLinear):
 
     def multiply(self, x: Activation) -> torch.Tensor:
         """``x @ weight.T``."""
-        weight = self._tensors["weight"]
-        if cublaslt.can_run(x.values, weight):
-            return cublaslt.multiply(x.values, weight).to(x.dtype)
-        return F.linear(x.values, weight).to(x.dtype)
+        return F.linear(x.values, self._tensors["weight"]).to(x.dtype)
 
     def add_to(self, total: torch.Tensor, x: torch.Tensor | Activation) -> None:
         """See :class:`~thresher.engines.native.linear.base.Linear`; the sum is rounded once."""
         values, weight = self.quantized(x).values, self._tensors["weight"]
         if total.dtype != self.dtype:
             super().add_to(total, x)
-        elif cublaslt.can_run(values, weight):
-            cublaslt.multiply(values, weight, total=total)
         else:
             total.addmm_(values, weight.t())
+
+    def into(self, out: torch.Tensor, x: torch.Tensor | Activation) -> None:
+        """By the product itself where the output has the weight's dtype."""
+        x = self.quantized(x)
+        if out.dtype == self.dtype:
+            torch.mm(x.values, self._tensors["weight"].t(), out=out)
+        else:
+            super().into(out, x)
 
     def reference(self, x: Activation) -> torch.Tensor:
         """The same product in float32."""

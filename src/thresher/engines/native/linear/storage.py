@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 import torch
 
-from thresher.engines.native.linear.base import Activation, Product
+from thresher.engines.native.linear.base import Activation
 
 #: Storage by name.
 Tensors = Mapping[str, torch.Tensor]
@@ -70,9 +70,9 @@ class StoredLinear:
         """See :class:`~thresher.engines.native.linear.base.Linear`."""
         total.add_(self(x))
 
-    def product(self, x: torch.Tensor | Activation) -> Product:
-        """See :class:`~thresher.engines.native.linear.base.Linear`."""
-        return Product(self(x), None)
+    def into(self, out: torch.Tensor, x: torch.Tensor | Activation) -> None:
+        """See :class:`~thresher.engines.native.linear.base.Linear`; by way of a copy where nothing better is there."""
+        out.copy_(self(x))
 
     def quantized(self, x: torch.Tensor | Activation) -> Activation:
         """``x`` as this layer multiplies it."""

@@ -21,20 +21,19 @@ def can_run() -> bool:
     return hasattr(torch.ops.aten, _OPERATION)
 
 
-def attend(queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues) -> torch.Tensor:
+def attend(queries: torch.Tensor, pieces: Sequence[Piece], seen: KeysValues) -> torch.Tensor:
     """See :class:`~thresher.engines.native.kernels.attention.pieces.AttentionKernel`."""
     merger = Merger(queries)
     for piece in pieces:
-        source = held if piece.held else pack
         own = queries[piece.start : piece.stop]
         if piece.causal:
-            keys, values = (x[piece.key_start : piece.key_stop] for x in (source.keys, source.values))
+            keys, values = (x[piece.key_start : piece.key_stop] for x in (seen.keys, seen.values))
             outputs, logsumexps = _run(_heads_first(own), keys, values, causal=True)
             merger.put(piece.start, piece.stop, outputs.transpose(0, 1), logsumexps.t())
             continue
         for start in range(piece.key_start, piece.key_stop, _KEY_BLOCK):
             stop = min(start + _KEY_BLOCK, piece.key_stop)
-            merger.add(piece.start, piece.stop, *_run_grouped(own, source.keys[start:stop], source.values[start:stop]))
+            merger.add(piece.start, piece.stop, *_run_grouped(own, seen.keys[start:stop], seen.values[start:stop]))
     return merger.result(queries.dtype)
 
 

@@ -1,7 +1,8 @@
 """All stretches of keys that a query sees, laid one after the other: then one causal launch attends to them all.
 
 A stretch that is seen whole may come in any order, so the causal one is put last and aligned with the last query, as
-FlashAttention does from version 2.1 on. The keys are copied for that, which is cheap where few queries do not share
+FlashAttention does from version 2.1 on. Where the stretches follow one another already (a prefix, the first document
+behind it, documents without a prefix) nothing is copied. Else keys are, which is cheap where few queries do not share
 much; where many do (the branches of a large answer trie), stretches are attended one by one instead.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -30,19 +32,13 @@ class Joined:
     key_offsets: torch.Tensor
     longest_query: int
     longest_key: int
-    keys_count: int
-    copies: tuple[tuple[torch.Tensor, torch.Tensor], ...]  # (rows, places) of the pack's keys, and of the held ones
+    rows: slice | torch.Tensor  # of the keys of all spans, in order; int64 where they do not lie so
 
-    def keys_values(self, pack: KeysValues, held: KeysValues) -> KeysValues:
-        """The keys and values of all spans, [keys_count, G, D]."""
-        keys, values = (
-            torch.empty(self.keys_count, *x.shape[1:], dtype=x.dtype, device=x.device) for x in (pack.keys, pack.values)
-        )
-        for source, (rows, places) in zip((pack, held), self.copies, strict=True):
-            if len(rows):
-                keys.index_copy_(0, places, source.keys.index_select(0, rows))
-                values.index_copy_(0, places, source.values.index_select(0, rows))
-        return KeysValues(keys, values)
+    def keys_values(self, seen: KeysValues) -> KeysValues:
+        """The keys and values of all spans."""
+        if isinstance(self.rows, slice):
+            return KeysValues(seen.keys[self.rows], seen.values[self.rows])
+        return KeysValues(seen.keys.index_select(0, self.rows), seen.values.index_select(0, self.rows))
 
 
 def join(pieces: Sequence[Piece], device: torch.device) -> Joined | None:
@@ -53,37 +49,21 @@ def join(pieces: Sequence[Piece], device: torch.device) -> Joined | None:
 @lru_cache(maxsize=_KEPT)
 def _join(pieces: tuple[Piece, ...], device: torch.device) -> Joined | None:
     own = sorted((piece for piece in pieces if piece.causal), key=lambda piece: piece.start)
-    whole = [piece for piece in pieces if not piece.causal]
+    whole = sorted((piece for piece in pieces if not piece.causal), key=lambda piece: piece.key_start)
     spans = [[*(w for w in whole if w.start <= piece.start and piece.stop <= w.stop), piece] for piece in own]
     counts = [sum(part.key_stop - part.key_start for part in span) for span in spans]
-    queries = own[-1].stop
-    many = len(own) > 1 and sum(counts) > max(FEW_KEYS, KEYS_PER_QUERY * queries)
-    if many or own[0].start:
+    stretches = [(part.key_start, part.key_stop) for span in spans for part in span]
+    copied = any(before[1] != after[0] for before, after in pairwise(stretches))
+    too_many = copied and len(own) > 1 and sum(counts) > max(FEW_KEYS, KEYS_PER_QUERY * own[-1].stop)
+    if too_many or own[0].start:
         return None
     lengths = [piece.stop - piece.start for piece in own]
-    return Joined(
-        _offsets(lengths, device),
-        _offsets(counts, device),
-        max(lengths),
-        max(counts),
-        sum(counts),
-        _copies(spans, device),
-    )
+    rows = _rows(stretches, device) if copied else slice(stretches[0][0], stretches[-1][1])
+    return Joined(_offsets(lengths, device), _offsets(counts, device), max(lengths), max(counts), rows)
 
 
-def _copies(spans: Sequence[Sequence[Piece]], device: torch.device) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
-    found: dict[bool, list[tuple[int, int, int]]] = {False: [], True: []}  # by held: first key, count, place
-    place = 0
-    for part in (part for span in spans for part in span):
-        count = part.key_stop - part.key_start
-        found[part.held].append((part.key_start, count, place))
-        place += count
-    return tuple((_ranges(found[held], 0, device), _ranges(found[held], 2, device)) for held in (False, True))
-
-
-def _ranges(parts: Sequence[tuple[int, int, int]], start: int, device: torch.device) -> torch.Tensor:
-    ranges = [np.arange(part[start], part[start] + part[1]) for part in parts]
-    return to_device(np.concatenate([np.empty(0, np.int64), *ranges]), device)
+def _rows(stretches: Sequence[tuple[int, int]], device: torch.device) -> torch.Tensor:
+    return to_device(np.concatenate([np.arange(*stretch, dtype=np.int64) for stretch in stretches]), device)
 
 
 def _offsets(lengths: Sequence[int], device: torch.device) -> torch.Tensor:

@@ -16,14 +16,13 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Queries ``start`` to ``stop`` see keys ``key_start`` to ``key_stop`` of the held prefix or of the pack.
+    """Queries ``start`` to ``stop`` see keys ``key_start`` to ``key_stop``.
 
     ``causal``: as many keys as queries, and each query sees the keys up to its own.
     """
 
     start: int
     stop: int
-    held: bool
     key_start: int
     key_stop: int
     causal: bool
@@ -40,9 +39,7 @@ class KeysValues:
 class AttentionKernel(Protocol):
     """Softmax attention of queries over their pieces."""
 
-    def __call__(
-        self, queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues
-    ) -> torch.Tensor:
+    def __call__(self, queries: torch.Tensor, pieces: Sequence[Piece], seen: KeysValues) -> torch.Tensor:
         """[Q, H, D] to [Q, H, D], scaled by ``D ** -0.5``; every query is in one causal piece, which comes first."""
 
 

@@ -11,19 +11,18 @@ from thresher.engines.native.kernels.attention.pieces import KeysValues, Merger,
 _QUERY_BLOCK = 512
 
 
-def attend(queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues) -> torch.Tensor:
+def attend(queries: torch.Tensor, pieces: Sequence[Piece], seen: KeysValues) -> torch.Tensor:
     """See :class:`~thresher.engines.native.kernels.attention.pieces.AttentionKernel`."""
     merger = Merger(queries)
     for piece in pieces:
-        source = held if piece.held else pack
-        keys = source.keys[piece.key_start : piece.key_stop]
-        values = source.values[piece.key_start : piece.key_stop]
+        keys = seen.keys[piece.key_start : piece.key_stop]
+        values = seen.values[piece.key_start : piece.key_stop]
         for start in range(piece.start, piece.stop, _QUERY_BLOCK):
             stop = min(start + _QUERY_BLOCK, piece.stop)
-            seen = stop - piece.start if piece.causal else len(keys)
+            visible = stop - piece.start if piece.causal else len(keys)
             first_seen = start - piece.start + 1 if piece.causal else None
             take = merger.put if piece.causal else merger.add
-            take(start, stop, *_attend_block(queries[start:stop], keys[:seen], values[:seen], first_seen))
+            take(start, stop, *_attend_block(queries[start:stop], keys[:visible], values[:visible], first_seen))
     return merger.result(queries.dtype)
 
 

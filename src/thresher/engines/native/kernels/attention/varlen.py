@@ -28,16 +28,16 @@ def can_run(device: torch.device) -> bool:
     return torch.cuda.get_device_capability(device) >= _LEAST_CAPABILITY
 
 
-def attend(queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues) -> torch.Tensor:
+def attend(queries: torch.Tensor, pieces: Sequence[Piece], seen: KeysValues) -> torch.Tensor:
     """See :class:`~thresher.engines.native.kernels.attention.pieces.AttentionKernel`."""
     joined = join(pieces, queries.device)
     if joined is None:
-        return attend_by_kind(queries, pieces, pack, held)
-    seen = joined.keys_values(pack, held)
+        return attend_by_kind(queries, pieces, seen)
+    laid = joined.keys_values(seen)
     return flash_causal(
         queries,
-        seen.keys,
-        seen.values,
+        laid.keys,
+        laid.values,
         joined.query_offsets,
         joined.key_offsets,
         joined.longest_query,
@@ -45,15 +45,13 @@ def attend(queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, hel
     )
 
 
-def attend_by_kind(queries: torch.Tensor, pieces: Sequence[Piece], pack: KeysValues, held: KeysValues) -> torch.Tensor:
+def attend_by_kind(queries: torch.Tensor, pieces: Sequence[Piece], seen: KeysValues) -> torch.Tensor:
     """The same without copying keys; the results of the launches are merged."""
     merger = Merger(queries)
     own = [piece for piece in pieces if piece.causal]
-    _attend_kind(merger, queries, own, pack, causal=True)
-    for depth in _by_depth([piece for piece in pieces if not piece.causal and not piece.held]):
-        _attend_kind(merger, queries, depth, pack, causal=False)
-    on_held = [piece for piece in pieces if piece.held]
-    _attend_kind(merger, queries, on_held, held, causal=False)
+    _attend_kind(merger, queries, own, seen, causal=True)
+    for depth in _by_depth([piece for piece in pieces if not piece.causal]):
+        _attend_kind(merger, queries, depth, seen, causal=False)
     return merger.result(queries.dtype)
 
 
@@ -70,16 +68,14 @@ def _by_depth(pieces: Sequence[Piece]) -> list[list[Piece]]:
 
 
 def _attend_kind(
-    merger: Merger, queries: torch.Tensor, pieces: Sequence[Piece], source: KeysValues, *, causal: bool
+    merger: Merger, queries: torch.Tensor, pieces: Sequence[Piece], seen: KeysValues, *, causal: bool
 ) -> None:
-    if not pieces:
-        return
     queries_of = [(piece.start, piece.stop) for piece in pieces]
     keys_of = [(piece.key_start, piece.key_stop) for piece in pieces]
     outputs, logsumexps = flash_with_sums(
         _rows(queries, queries_of),
-        _rows(source.keys, keys_of),
-        _rows(source.values, keys_of),
+        _rows(seen.keys, keys_of),
+        _rows(seen.values, keys_of),
         _offsets(tuple(stop - start for start, stop in queries_of), queries.device),
         _offsets(tuple(stop - start for start, stop in keys_of), queries.device),
         max(stop - start for start, stop in queries_of),

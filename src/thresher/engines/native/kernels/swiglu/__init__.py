@@ -10,11 +10,6 @@ from thresher.engines.native.kernels.rows import Rows
 __all__ = ["swiglu"]
 
 
-def swiglu(gate_up: torch.Tensor, *, quantize: bool, factors: torch.Tensor | None = None) -> Rows:
-    """``gate_up`` [T, 2n], the gates first, to [T, n]; ``gate_up`` may be written over.
-
-    ``factors`` float32 [T, 1]: what rows of ``gate_up`` are still to be multiplied by.
-    """
-    return implementation("swiglu", gate_up.device).swiglu(  # type: ignore[no-any-return]
-        gate_up, quantize=quantize, factors=factors
-    )
+def swiglu(gate_up: torch.Tensor, *, quantize: bool) -> Rows:
+    """``gate_up`` [T, 2n], the gates first, to [T, n]; ``gate_up`` may be written over."""
+    return implementation("swiglu", gate_up.device).swiglu(gate_up, quantize=quantize)  # type: ignore[no-any-return]

@@ -8,10 +8,8 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from thresher.engines.native.kernels.rows import Rows, rounded
 
 
-def swiglu(gate_up: torch.Tensor, *, quantize: bool, factors: torch.Tensor | None = None) -> Rows:
+def swiglu(gate_up: torch.Tensor, *, quantize: bool) -> Rows:
     """See :func:`thresher.engines.native.kernels.swiglu.swiglu`."""
-    if factors is not None:
-        gate_up = (gate_up.float() * factors).to(gate_up.dtype)
     gate, up = gate_up.chunk(2, dim=-1)
     product = F.silu(gate).mul_(up)
     return rounded(product) if quantize else Rows(product)

@@ -10,7 +10,7 @@ from thresher.engines.native.kernels.rows import Rows
 from thresher.engines.native.kernels.triton_rows import empty_rows, factors_or, store_two, two_blocks, warps
 
 
-def swiglu(gate_up: torch.Tensor, *, quantize: bool, factors: torch.Tensor | None = None) -> Rows:
+def swiglu(gate_up: torch.Tensor, *, quantize: bool) -> Rows:
     """See :func:`thresher.engines.native.kernels.swiglu.swiglu`."""
     tokens, width = gate_up.shape[0], gate_up.shape[1] // 2
     rows = empty_rows(tokens, width, gate_up, quantize=quantize)
@@ -18,12 +18,10 @@ def swiglu(gate_up: torch.Tensor, *, quantize: bool, factors: torch.Tensor | Non
     if tokens:
         _swiglu[(tokens,)](
             gate_up,
-            gate_up if factors is None else factors,
             rows.values,
             factors_or(rows),
             gate_up.stride(0),
             width,
-            SCALED=factors is not None,
             QUANTIZE=quantize,
             BLOCK=block,
             REST=rest,
@@ -35,12 +33,10 @@ def swiglu(gate_up: torch.Tensor, *, quantize: bool, factors: torch.Tensor | Non
 @triton.jit
 def _swiglu(
     gate_up,
-    gate_up_factors,
     out,
     factors,
     stride,
     width,
-    SCALED: tl.constexpr,
     QUANTIZE: tl.constexpr,
     BLOCK: tl.constexpr,
     REST: tl.constexpr,
@@ -51,14 +47,13 @@ def _swiglu(
     mask = columns < width
     mask_2 = columns_2 < width
     gates = gate_up + row * stride
-    scale = tl.load(gate_up_factors + row).to(tl.float32) if SCALED else 1.0
-    values = _product(gates, gates + width, columns, mask, scale)
-    values_2 = _product(gates, gates + width, columns_2, mask_2, scale)
+    values = _product(gates, gates + width, columns, mask)
+    values_2 = _product(gates, gates + width, columns_2, mask_2)
     store_two(values, mask, columns, values_2, mask_2, columns_2, out + row * width, factors + row, QUANTIZE)
 
 
 @triton.jit
-def _product(gates, ups, columns, mask, scale):
-    gate = tl.load(gates + columns, mask=mask, other=0.0).to(tl.float32) * scale
-    up = tl.load(ups + columns, mask=mask, other=0.0).to(tl.float32) * scale
+def _product(gates, ups, columns, mask):
+    gate = tl.load(gates + columns, mask=mask, other=0.0).to(tl.float32)
+    up = tl.load(ups + columns, mask=mask, other=0.0).to(tl.float32)
     return gate * tl.sigmoid(gate) * up
