@@ -33,29 +33,31 @@ def main() -> None:
     measured = _ceilings(arguments, device)
     forget(device)
     with open_random(arguments.model, RandomSource(config, device), arguments.precision, device) as engine:
+        result: dict[str, Any] = {
+            "model": f"{arguments.model}, random weights",
+            "precision": arguments.precision,
+            "hardware": engine.info.device,
+            "versions": versions(),
+            "ceilings": measured.to_json(),
+            "lengths": [],
+        }
         _read_length(engine, arguments.lengths[0], arguments, device)  # to warm up
-        lengths = [_read_length(engine, length, arguments, device) for length in arguments.lengths]
-        name = engine.info.device
-    for row in lengths:
-        row |= _against_ceiling(row, measured, ceilings.core_flops(config, row["length"]))
-    result = {
-        "model": f"{arguments.model}, random weights",
-        "precision": arguments.precision,
-        "hardware": name,
-        "versions": versions(),
-        "ceilings": measured.to_json(),
-        "lengths": lengths,
-    }
-    for row in lengths:
-        peak = "" if row["peak_device_bytes"] is None else f", peak {row['peak_device_bytes'] / 2**30:.1f} GiB"
-        print(
-            f"{row['length']:>8,} tokens x {row['documents']}: {row['tokens_per_second']:>9,.0f} tokens/s, "
-            f"{row['share_of_ceiling']:.0%} of {row['ceiling']:,.0f}, {row['share_of_sustained_ceiling']:.0%} of "
-            f"{row['sustained_ceiling']:,.0f} sustained{peak}",
-            flush=True,
-        )
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        for length in arguments.lengths:
+            row = _read_length(engine, length, arguments, device)
+            row |= _against_ceiling(row, measured, ceilings.core_flops(config, row["length"]))
+            result["lengths"].append(row)
+            print(_line(row), flush=True)
+            if arguments.out:  # after every length: a lent machine may go away
+                arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _line(row: dict[str, Any]) -> str:
+    peak = "" if row["peak_device_bytes"] is None else f", peak {row['peak_device_bytes'] / 2**30:.1f} GiB"
+    return (
+        f"{row['length']:>8,} tokens x {row['documents']}: {row['tokens_per_second']:>9,.0f} tokens/s, "
+        f"{row['share_of_ceiling']:.0%} of {row['ceiling']:,.0f}, {row['share_of_sustained_ceiling']:.0%} of "
+        f"{row['sustained_ceiling']:,.0f} sustained{peak}"
+    )
 
 
 def _ceilings(arguments: argparse.Namespace, device: torch.device) -> ceilings.Ceilings:

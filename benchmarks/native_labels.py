@@ -4,8 +4,9 @@
     python -m benchmarks.native_labels read FILE --precision bf16 fp8 [--device cuda:0] [--out FILE]
 
 A trained model, because rounding grows through random weights until labels mean nothing. ``prepare`` needs the whole
-package, as it reads documents: it keeps the requests of the examples and of each labelled set. ``read`` needs torch and
-the package's models, so that it runs where there is a card and little else.
+package, as it reads documents: it keeps the requests of the examples and of each labelled set, with their probabilities
+in float32 on the CPU. ``read`` needs torch and the package's models, so that it runs where there is a card and little
+else.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ def main() -> None:
     if arguments.action == "prepare":
         prepare(arguments)
         return
-    requests: list[Request] = pickle.loads(arguments.file.read_bytes())
-    exact = answers(requests, "fp32", "cpu", at_once=len(requests))
+    requests: list[Request]
+    exact: list[Answer]
+    requests, exact = pickle.loads(arguments.file.read_bytes())
     result: dict[str, Any] = {"documents": len(requests), "close": CLOSE, "versions": versions(), "cases": []}
     for precision in arguments.precision:
         packed = answers(requests, precision, arguments.device, at_once=len(requests))
@@ -64,12 +66,14 @@ def prepare(arguments: argparse.Namespace) -> None:
     import thresher
     from benchmarks.native_parity import document_sets
 
-    seen: list[Request] = []
+    seen: list[tuple[Request, Answer]] = []
     scored = NativeEngine.score
 
     def recording(engine: NativeEngine, requests: Sequence[Request]) -> Iterator[Scores]:
-        seen.extend(requests)
-        return scored(engine, requests)
+        asked = {request.request_id: request for request in requests}
+        for scores in scored(engine, requests):
+            seen.append((asked[scores.request_id], tuple(scores.answers[0].probabilities)))
+            yield scores
 
     NativeEngine.score = recording  # type: ignore[method-assign, assignment]
     with tempfile.TemporaryDirectory() as folder:
@@ -77,12 +81,12 @@ def prepare(arguments: argparse.Namespace) -> None:
             with tempfile.TemporaryDirectory() as job:
                 options = {"model": "demo", "engine": "native", "context": arguments.context}
                 list(thresher.classify([source], task, job=Path(job) / "job", **options))
-    numbered = [
+    requests = [
         Request(request_id=index, prompt=request.prompt, document_tokens=tuple(request.document_tokens))
-        for index, request in enumerate(seen)
+        for index, (request, _) in enumerate(seen)
     ]
-    arguments.file.write_bytes(pickle.dumps(numbered))
-    print(f"{len(numbered)} requests, {sum(len(request.document_tokens) for request in numbered):,} document tokens")
+    arguments.file.write_bytes(pickle.dumps((requests, [answer for _, answer in seen])))
+    print(f"{len(requests)} requests, {sum(len(request.document_tokens) for request in requests):,} document tokens")
 
 
 def answers(requests: Sequence[Request], precision: str, device: str, at_once: int) -> list[Answer]:

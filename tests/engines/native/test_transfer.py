@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from thresher.engines.native.kernels.delta_rule import flashinfer
 from thresher.engines.native.transfer import to_device, to_host
 
 DEVICES = [torch.device(name) for name in (["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])]
@@ -19,8 +18,3 @@ def test_there_and_back(values: np.ndarray, device: torch.device) -> None:
     assert on_device.device.type == device.type
     waited = to_host(on_device * 2)
     assert np.array_equal(waited(), values * 2)
-
-
-def test_the_sizes_that_flashinfer_takes() -> None:
-    assert flashinfer.takes(128, 128)
-    assert not flashinfer.takes(128, 64)

@@ -1,14 +1,18 @@
 """The gated delta rule on CUDA with FlashInfer's kernels (package ``flashinfer-python``, Apache-2.0).
 
 One program carries the state of one head through one sequence and keeps it on chip, so nothing but the inputs and the
-outputs passes through memory. FlashInfer compiles the kernel when it is first used, for which it needs ``nvcc``.
+outputs passes through memory. FlashInfer compiles the kernel when it is first used, for which it needs ``nvcc`` and
+many minutes (its package ``flashinfer-jit-cache`` brings it compiled).
 """
 
 from __future__ import annotations
 
 import importlib.util
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from threading import Timer
 
 import torch
 
@@ -19,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: The only key and value dimension that the kernels are made for.
 _SIZE = 128
+#: A kernel that is there runs sooner than this.
+_COMPILES_AFTER_S = 5.0
 
 
 @cache
@@ -27,13 +33,26 @@ def can_run(device: torch.device) -> bool:
     if importlib.util.find_spec("flashinfer") is None:
         return False
     try:
-        with torch.cuda.device(device):  # where it launches
+        with _told_of_compiling(), torch.cuda.device(device):  # where it launches
             run(_one_token(device))
             torch.cuda.synchronize(device)
     except Exception as error:  # noqa: BLE001 - whatever a missing compiler or another version raises
         logger.warning("FlashInfer is installed, but its delta rule cannot run: %s", str(error).strip() or repr(error))
         return False
     return True
+
+
+@contextmanager
+def _told_of_compiling() -> Iterator[None]:
+    """Nobody should take the minutes of a compiler for a hang."""
+    message = "FlashInfer compiles its delta rule, once for this machine and version; that can take ten minutes"
+    timer = Timer(_COMPILES_AFTER_S, logger.warning, (message,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def takes(key_dim: int, value_dim: int) -> bool:
