@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from thresher.engines.servers.adapter import Adapter, AdapterKind, Wishes
 from thresher.engines.servers.client.limit import Limit
+from thresher.engines.servers.client.patience import Patience
 from thresher.engines.servers.client.retry import Backoff
 from thresher.engines.servers.client.transport import Client
-from thresher.engines.servers.fault import AbsentError, BusyError, LoadingError, ServerError
+from thresher.engines.servers.fault import AbsentError, BusyError, ServerError
 from thresher.errors import ThresherError
 
-#: A server that answers that it is loading or busy is waited for so many times as long as one that does not answer.
-_PATIENCE_WITH_SIGNS_OF_LIFE = 10
 #: A server that came back so many times without reading anything is given up.
 _MOST_RETURNS_IN_VAIN = 25
+_CLEARING_S = 5.0
 _NEWEST_SHARE = 0.2  # of a new measurement in the speed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long to wait for a server."""
-
-    deadline_s: float = 600.0  # for the answer to one request
-    away_s: float = 60.0  # for a server that is gone to come back
-    given_up: Callable[[], bool] = lambda: False  # whether whoever keeps the server running has given it up
 
 
 class Endpoint:
     """A server with its adapter. ``up`` while requests may be sent; a server that is away is asked until it is back."""
 
-    def __init__(
-        self, name: str, kind: AdapterKind, client: Client, adapter: Adapter, wishes: Wishes, patience: Patience
-    ) -> None:
+    def __init__(self, name: str, kind: AdapterKind, client: Client, adapter: Adapter, wishes: Wishes) -> None:
         self.name = name
         self.client = client
         self.adapter = adapter
@@ -44,11 +33,11 @@ class Endpoint:
         self.trouble: ServerError | None = None
         self._kind = kind
         self._wishes = wishes
-        self._patience = patience
         self._trouble_since_s = 0.0
         self._useless = False
         self._busy_times = 0
         self._returns_in_vain = 0
+        self._left: list[Adapter] = []  # adapters of the time before the server was away
         self._paused_until_s = 0.0
         self._reviving: asyncio.Task[None] | None = None
         self._tokens_per_second: float | None = None
@@ -59,6 +48,11 @@ class Endpoint:
         """Whether requests may be sent to it."""
         return self._reviving is None and not self._useless
 
+    @property
+    def patience(self) -> Patience:
+        """With it."""
+        return self.client.patience
+
     def pause_s(self) -> float:
         """How long it wants to be left alone."""
         return max(0.0, self._paused_until_s - time.monotonic())
@@ -67,12 +61,9 @@ class Endpoint:
         """Whether it has been in trouble for longer than it is waited for."""
         if self.trouble is None:
             return False
-        if self._useless or self._returns_in_vain > _MOST_RETURNS_IN_VAIN or self._patience.given_up():
+        if self._useless or self._returns_in_vain > _MOST_RETURNS_IN_VAIN:
             return True
-        patience_s = self._patience.away_s
-        if isinstance(self.trouble, (LoadingError, BusyError)):
-            patience_s *= _PATIENCE_WITH_SIGNS_OF_LIFE
-        return time.monotonic() - self._trouble_since_s > patience_s
+        return not self.patience.lasts(self.trouble, self._trouble_since_s)
 
     def was_read(self, tokens: int, seconds: float, at_once: int) -> None:
         """A request of so many computed tokens took so long, with so many in flight."""
@@ -126,12 +117,17 @@ class Endpoint:
         if self._reviving is not None:
             self._reviving.cancel()
         elif self.trouble is None:
-            try:
-                async with asyncio.timeout(5):
-                    await self.adapter.close()
-            except (ServerError, TimeoutError):
-                pass  # it is told at its next start
+            self._left.append(self.adapter)
+            await self._clear()
         await self.client.close()
+
+    async def _clear(self) -> None:
+        """Remove what adapters of earlier left on the server."""
+        left, self._left = self._left, []
+        with contextlib.suppress(ServerError, TimeoutError):  # it is told at its next start
+            async with asyncio.timeout(_CLEARING_S):
+                for adapter in left:
+                    await adapter.close()
 
     def _note(self, fault: ServerError) -> None:
         if self.trouble is None:
@@ -141,8 +137,8 @@ class Endpoint:
     async def _revive(self) -> None:
         backoff, failures = Backoff(), self._returns_in_vain
         while True:
-            if failures:
-                await asyncio.sleep(backoff.pause_s(failures))
+            wish_s = 0.0 if self.trouble is None else self.trouble.retry_after_s or 0.0
+            await asyncio.sleep(max(wish_s, backoff.pause_s(failures) if failures else 0.0))
             try:
                 adapter = await self._kind.connect(self.client, self._wishes)
                 break
@@ -152,6 +148,9 @@ class Endpoint:
                 self._useless, self.trouble, self._reviving = True, AbsentError(str(error)), None
                 return
             failures += 1
+        self._left.append(self.adapter)
+        if not self.limit.in_flight:  # else what they left may still be in use
+            await self._clear()
         self._came_back(adapter)
 
     def _came_back(self, adapter: Adapter) -> None:

@@ -2,6 +2,7 @@
 
     ServerError                  an EngineError, so that one which escapes is still told to the user
     ├── UnreachableError         no connection, or it was cut                     the server's  · passes
+    ├── GatewayError             502, 504 and the like: only a gateway answers    the server's  · passes
     ├── DeadlineError            no answer within the deadline                    in doubt      · passes
     ├── LoadingError             503: the model is being loaded                   the server's  · passes
     ├── BusyError                429, or 503 that says when to come again         the server's  · passes
@@ -30,6 +31,7 @@ class ServerError(EngineError):
 
     passes: ClassVar[bool] = False
     of_server: ClassVar[bool] = False
+    retry_after_s: float | None = None  # when to come again, by its own word; None where it names no time
 
 
 class UnreachableError(ServerError):
@@ -41,6 +43,18 @@ class UnreachableError(ServerError):
     def __init__(self, message: str, *, in_flight: bool = False) -> None:
         super().__init__(message)
         self.in_flight = in_flight
+
+
+class GatewayError(ServerError):
+    """What answers stands in front of the server, and has no answer from it; ``too_slow``: not in its time."""
+
+    passes = True
+    of_server = True
+
+    def __init__(self, message: str, retry_after_s: float | None = None, *, too_slow: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.too_slow = too_slow
 
 
 class DeadlineError(ServerError):
@@ -57,7 +71,7 @@ class LoadingError(ServerError):
 
 
 class BusyError(ServerError):
-    """The server has more work than it takes; ``retry_after_s`` is its own wish, None where it names none."""
+    """The server has more work than it takes."""
 
     passes = True
     of_server = True

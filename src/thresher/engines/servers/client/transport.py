@@ -17,6 +17,7 @@ from typing import Any
 import httpx2 as httpx
 
 from thresher.engines.servers.client.address import Address
+from thresher.engines.servers.client.patience import Patience
 from thresher.engines.servers.client.retry import retry_after_seconds
 from thresher.engines.servers.fault import (
     AbsentError,
@@ -25,6 +26,7 @@ from thresher.engines.servers.fault import (
     BusyError,
     DeadlineError,
     DeniedError,
+    GatewayError,
     LoadingError,
     RedirectError,
     ServerError,
@@ -33,11 +35,13 @@ from thresher.engines.servers.fault import (
     UntrustedError,
 )
 
-DEFAULT_DEADLINE_S = 600.0
 _CONNECT_TIMEOUT_S = 10.0
 #: Shorter than the 5 s after which llama-server and uvicorn hang up on idle connections, so that we do it first.
 _KEEP_ALIVE_S = 4.0
 _LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
+#: Of gateways that got no answer, or none in time; those above 511 are Cloudflare's own.
+_NO_ANSWER = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT, *range(520, 525)})
+_NOT_IN_TIME = frozenset({HTTPStatus.GATEWAY_TIMEOUT, 524})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Refusal:
     body: Any  # the JSON, None where it is none
     headers: Mapping[str, str]
     path: str
+    is_json: bool = True  # or nothing at all; gateways answer for themselves in HTML or plain text
 
     def error_field(self, name: str) -> Any:
         """``name`` of the object ``error`` in the body, where servers put their typed fields; else of the body.
@@ -68,10 +73,11 @@ class Client:
     """Speaks with one server. Used within one event loop; ``close`` at the end."""
 
     def __init__(
-        self, address: Address, *, deadline_s: float = DEFAULT_DEADLINE_S, translate: Translate = lambda _: None
+        self, address: Address, *, patience: Patience | None = None, translate: Translate = lambda _: None
     ) -> None:
         self.address = address
-        self.deadline_s = deadline_s
+        self.patience = patience or Patience()
+        self.deadline_s = self.patience.deadline_s
         self._translate = translate
         key = address.key()
         # no limit on connections: the engine's own limit says how many requests there are at once
@@ -155,7 +161,8 @@ class Client:
             body = None
         if status < HTTPStatus.MULTIPLE_CHOICES:
             return body
-        refusal = Refusal(status, body, headers, path)
+        is_json = body is not None or not content.strip()
+        refusal = Refusal(status, body, headers, path, is_json)
         raise self._translate(refusal) or self._by_status(refusal)
 
     def _by_status(self, refusal: Refusal) -> ServerError:
@@ -168,7 +175,17 @@ class Client:
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             if retry_after_s is not None:
                 return BusyError(f"{where}: the server takes no more requests for now", retry_after_s)
+            if not refusal.is_json:
+                return GatewayError(f"{where}: what answers there is a gateway, and it reaches no server")
             return LoadingError(f"{where}: the server is not ready")
+        if status in _NO_ANSWER:
+            too_slow = status in _NOT_IN_TIME
+            what = (
+                "got no answer from its server in time (the limit is the gateway's own, and may be too low)"
+                if too_slow
+                else "gets no answer from its server"
+            )
+            return GatewayError(f"{where}: a gateway {what}{_its_words(refusal)}", retry_after_s, too_slow=too_slow)
         if status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}:
             return AbsentError(f"{where}: the server has no such route or model{_its_words(refusal)}")
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
