@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from thresher.engines.servers.fault import DeadlineError, ServerError, ServerFailedError, TooLongError
-from thresher.types import Failure, Request, Scores, Status
+from thresher.types import Failure, Request, Scores
 
 _ATTEMPTS = 3
 _ATTEMPTS_AT_DEADLINE = 2
@@ -62,7 +63,7 @@ class Job:
             reason = f"{reason}; {_SHORT_OF_MEMORY}"
         return self.given_up("engine_error", reason)
 
-    def given_up(self, status: Status, reason: str) -> Scores:
+    def given_up(self, status: Literal["oversize", "engine_error"], reason: str) -> Scores:
         """Its result without an answer."""
         return Scores(request_id=self.request.request_id, failure=Failure(status=status, reason=reason))
 
