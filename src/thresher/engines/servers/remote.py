@@ -23,10 +23,10 @@ class Remote:
     A server that is away for longer than it is waited for is asked once for each text from then on.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, at_once: int = _AT_ONCE) -> None:
         self._client = client
         self._loop = asyncio.get_running_loop()
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._room = asyncio.Semaphore(at_once)
         self._away_since_s: float | None = None
 
     def post(self, path: str, body: Any) -> Any:
