@@ -113,16 +113,16 @@ class Dispatcher:
         try:
             scores = await endpoint.adapter.score(job.request, lane)
         except ServerError as fault:
-            await self._after(fault, batch, endpoint, job)
+            await self._after(fault, batch, endpoint, job, lane)
         else:
             seconds = time.monotonic() - start_s
-            endpoint.was_read(scores.computed_tokens, seconds, limit.in_flight)
+            endpoint.was_read(job.request, scores.computed_tokens, seconds, limit.in_flight)
             batch.outlet.put(scores)
         finally:
             limit.give_back(lane)
             endpoint.alone = False
 
-    async def _after(self, fault: ServerError, batch: _Batch, endpoint: Endpoint, job: Job) -> None:
+    async def _after(self, fault: ServerError, batch: _Batch, endpoint: Endpoint, job: Job, lane: int) -> None:
         """What a fault means for its request and its server."""
         if isinstance(fault, BusyError):
             endpoint.was_busy(fault)
@@ -137,7 +137,7 @@ class Dispatcher:
         else:
             job.failures += 1
             if isinstance(fault, DeadlineError):
-                await endpoint.seems_well()
+                await endpoint.ask_how_it_is(lane)
         if (fault.passes or fault.of_server) and not job.is_spent(fault, endpoint.patience.document_s):
             self._again(batch, job)
         else:

@@ -12,12 +12,15 @@ from thresher.engines.servers.client.limit import Limit
 from thresher.engines.servers.client.patience import Patience
 from thresher.engines.servers.client.retry import Backoff
 from thresher.engines.servers.client.transport import Client
-from thresher.engines.servers.fault import AbsentError, BusyError, ServerError
+from thresher.engines.servers.fault import AbsentError, BusyError, DeadlineError, ServerError, UnreachableError
 from thresher.errors import ThresherError
+from thresher.types import Request
 
 #: A server that came back so many times without reading anything is given up.
 _MOST_RETURNS_IN_VAIN = 25
 _CLEARING_S = 5.0
+#: For a request that was read before, to be read again by a server that may have got stuck.
+_LEAST_TIME_S, _TIMES_AS_LONG = 30.0, 20.0
 _NEWEST_SHARE = 0.2  # of a new measurement in the speed
 
 
@@ -37,6 +40,8 @@ class Endpoint:
         self._useless = False
         self._busy_times = 0
         self._returns_in_vain = 0
+        self._proving = False
+        self._example: tuple[Request, float] | None = None  # the shortest that was read, and its seconds
         self._left: list[Adapter] = []  # adapters of the time before the server was away
         self._paused_until_s = 0.0
         self._reviving: asyncio.Task[None] | None = None
@@ -46,7 +51,7 @@ class Endpoint:
     @property
     def up(self) -> bool:
         """Whether requests may be sent to it."""
-        return self._reviving is None and not self._useless
+        return self._reviving is None and not self._proving and not self._useless
 
     @property
     def patience(self) -> Patience:
@@ -65,8 +70,10 @@ class Endpoint:
             return True
         return not self.patience.lasts(self.trouble, self._trouble_since_s)
 
-    def was_read(self, tokens: int, seconds: float, at_once: int) -> None:
-        """A request of so many computed tokens took so long, with so many in flight."""
+    def was_read(self, request: Request, tokens: int, seconds: float, at_once: int) -> None:
+        """A request, of which so many tokens were computed, took so long, with so many in flight."""
+        if self._example is None or len(request.document_tokens) <= len(self._example[0].document_tokens):
+            self._example = request, seconds
         self.trouble, self._busy_times, self._returns_in_vain = None, 0, 0
         self.limit.was_read(tokens, time.monotonic())
         speed = tokens * at_once / max(seconds, 1e-6)
@@ -100,17 +107,37 @@ class Endpoint:
         if not fault.passes:
             self._useless = True
         elif self._reviving is None:
-            self._reviving = asyncio.get_running_loop().create_task(self._revive())
+            is_silent = isinstance(fault, DeadlineError)
+            self._reviving = asyncio.get_running_loop().create_task(self._revive(must_read=is_silent))
 
-    async def seems_well(self) -> bool:
-        """Ask it, after a request got no answer; it falls where it gives none now."""
+    async def ask_how_it_is(self, lane: int) -> None:
+        """After the request of ``lane`` got no answer; it falls where it gives none now.
+
+        Some say that they are well while they read nothing, so it is also given what it has read before.
+        """
+        if not self.up:  # known, or being asked
+            return
+        self._proving = True
         try:
             await self.adapter.check()
+            await self._read_again(self.adapter, lane)
         except ServerError as fault:
-            if self.up:
-                self.fell(fault)
-            return False
-        return True
+            self.fell(fault)
+        finally:
+            self._proving = False
+
+    async def _read_again(self, adapter: Adapter, lane: int) -> None:
+        """Read the shortest of what was read. Raises ``ServerError``, also where it takes far longer than then."""
+        if self._example is None:
+            return
+        request, seconds = self._example
+        limit_s = max(_LEAST_TIME_S, _TIMES_AS_LONG * seconds)
+        try:
+            async with asyncio.timeout(limit_s):
+                await adapter.score(request, lane)
+        except TimeoutError as error:
+            reason = f"{self.client.address}: it says that it is well, and reads nothing within {limit_s:.0f} s"
+            raise DeadlineError(reason) from error
 
     async def close(self) -> None:
         """Leave nothing behind."""
@@ -134,14 +161,18 @@ class Endpoint:
             self._trouble_since_s = time.monotonic()
         self.trouble = fault
 
-    async def _revive(self) -> None:
+    async def _revive(self, *, must_read: bool) -> None:
         backoff, failures = Backoff(), self._returns_in_vain
         while True:
             wish_s = 0.0 if self.trouble is None else self.trouble.retry_after_s or 0.0
             await asyncio.sleep(max(wish_s, backoff.pause_s(failures) if failures else 0.0))
             try:
                 adapter = await self._kind.connect(self.client, self._wishes)
+                if must_read and adapter.facts.model_fingerprint == self.adapter.facts.model_fingerprint:
+                    await self._read_again_somewhere(adapter)
                 break
+            except UnreachableError as fault:
+                self.trouble, must_read = fault, False  # what comes back after that is another process
             except ServerError as fault:
                 self.trouble = fault
             except ThresherError as error:  # it came back as something else
@@ -152,6 +183,16 @@ class Endpoint:
         if not self.limit.in_flight:  # else what they left may still be in use
             await self._clear()
         self._came_back(adapter)
+
+    async def _read_again_somewhere(self, adapter: Adapter) -> None:
+        lane = self.limit.take()
+        if lane is None:  # what is being read will tell
+            return
+        try:
+            if lane < (adapter.facts.slots or lane + 1):
+                await self._read_again(adapter, lane)
+        finally:
+            self.limit.give_back(lane)
 
     def _came_back(self, adapter: Adapter) -> None:
         self._returns_in_vain += 1

@@ -9,7 +9,6 @@ from thresher.engines.servers.client.transport import Client
 from thresher.engines.servers.fault import BadAnswerError
 from thresher.engines.servers.remote import Remote
 
-
 #: Each connection holds a thread of the server until it was idle for 5 s, and one that comes while all threads are held
 #: may wait as long: with eight at once and b11549, every third start did.
 _AT_ONCE = 2
