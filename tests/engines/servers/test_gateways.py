@@ -11,7 +11,10 @@ import pytest
 from tests.engines.servers.conftest import Opening
 from tests.engines.servers.test_faults import failed, marked, outcome, requests_for
 from tests.support import engine_models, engine_servers
-from tests.support.fault_server import Accident, Answer, FaultServer, Status, forward_to
+from tests.support.fault_server import Accident, Answer, FaultServer, Hang, Status, forward_to
+from tests.support.simulated import TEXTS, ask, connected, prompt_for
+from tests.support.simulators.model import made_up
+from tests.support.simulators.vllm import VllmSimulator
 from thresher.engines.servers.client.patience import Patience
 from thresher.engines.servers.client.transport import Client
 from thresher.engines.servers.endpoint import Endpoint
@@ -24,6 +27,7 @@ AWAY: dict[str, Answer] = {
     "502 in JSON": Status(502, {"error": {"message": "upstream"}}),
     "503 as a page": Status(503, b"no available server\n", {"Content-Type": "text/plain"}),
     "504": Status(504, PAGE, {"Content-Type": "text/html"}),
+    "404": Status(404, b"404 page not found\n", {"Content-Type": "text/plain"}),  # Traefik, without a route
     "522": Status(522, PAGE, {"Content-Type": "text/html"}),
 }
 
@@ -37,7 +41,7 @@ def completions(server: FaultServer) -> int:
     return server.paths().count("/completion")
 
 
-@pytest.mark.parametrize(("answer", "seconds"), [("502", 5.0), ("503 as a page", 0.7), ("504", 0.7), ("522", 0.7)])
+@pytest.mark.parametrize(("answer", "seconds"), [("502", 5.0), ("503 as a page", 0.7), ("504", 0.7), ("404", 0.7)])
 def test_a_server_that_is_away_behind_its_gateway_is_waited_for(
     server: FaultServer, opening: Opening, answer: str, seconds: float
 ) -> None:
@@ -194,3 +198,20 @@ def test_what_was_left_on_a_server_before_it_was_away_is_removed(server: FaultSe
     kept = {name for name in saved if saved.count(name) == 1}
     assert len(set(saved)) == 2  # the prefix, by each of two adapters
     assert not kept  # every file was emptied by being written again
+
+
+def test_a_gateway_without_a_route_for_health() -> None:
+    """One slow document is no reason to give up a server whose gateway passes on less."""
+    simulator = VllmSimulator(made_up())
+    with connected("vllm", simulator, tokenizer=engine_models.shipped()) as (engine, server):
+        prompt = prompt_for(engine, engine.chat)
+        assert all(scores.failure is None for scores in ask(engine, prompt, TEXTS[:2]))
+        engine._endpoints[0].client.deadline_s = 1.0
+        server.befall("/health", AWAY["404"], None)
+        last = engine.tokenizer.encode(TEXTS[2])[-8:]
+        named = str(last)[1:-1].replace(" ", "")
+        server.accidents.append(Accident("/v1/completions", Hang(), None, lambda asked: named in asked.body.decode()))
+        found = ask(engine, prompt, TEXTS[:3])
+        assert [scores.failure is None for scores in found] == [True, True, False]
+        assert found[2].failure is not None
+        assert "2 attempts failed" in found[2].failure.reason

@@ -17,6 +17,7 @@ from thresher.engines.servers.client.loop import Outlet
 from thresher.engines.servers.client.retry import Backoff
 from thresher.engines.servers.endpoint import Endpoint
 from thresher.engines.servers.fault import (
+    AbsentError,
     BusyError,
     DeadlineError,
     GatewayError,
@@ -128,7 +129,7 @@ class Dispatcher:
             endpoint.was_busy(fault)
         elif fault.of_server:
             job.deaths += isinstance(fault, UnreachableError) and fault.in_flight
-            if isinstance(fault, (GatewayError, LoadingError)):
+            if isinstance(fault, (GatewayError, LoadingError, AbsentError)):
                 job.was_turned_away()
             if endpoint.up:
                 endpoint.fell(fault)

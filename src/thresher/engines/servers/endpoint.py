@@ -12,13 +12,22 @@ from thresher.engines.servers.client.limit import Limit
 from thresher.engines.servers.client.patience import Patience
 from thresher.engines.servers.client.retry import Backoff
 from thresher.engines.servers.client.transport import Client
-from thresher.engines.servers.fault import AbsentError, BusyError, DeadlineError, ServerError, UnreachableError
+from thresher.engines.servers.fault import (
+    AbsentError,
+    BadRequestError,
+    BusyError,
+    DeadlineError,
+    ServerError,
+    TooLongError,
+    UnreachableError,
+)
 from thresher.errors import ThresherError
 from thresher.types import Request
 
 #: A server that came back so many times without reading anything is given up.
 _MOST_RETURNS_IN_VAIN = 25
 _CLEARING_S = 5.0
+_LONGEST_PAUSE_S = 5.0  # between two questions whether it is back
 #: For a request that was read before, to be read again by a server that may have got stuck.
 _LEAST_TIME_S, _TIMES_AS_LONG = 30.0, 20.0
 _NEWEST_SHARE = 0.2  # of a new measurement in the speed
@@ -104,7 +113,7 @@ class Endpoint:
         """It cannot be reached, or is of no use. Asks until it is back, unless that would not help."""
         self._note(fault)
         self.limit.paused()
-        if not fault.passes:
+        if not fault.passes and not isinstance(fault, AbsentError):  # a gateway may say so of a server that was there
             self._useless = True
         elif self._reviving is None:
             is_silent = isinstance(fault, DeadlineError)
@@ -127,14 +136,18 @@ class Endpoint:
             self._proving = False
 
     async def _read_again(self, adapter: Adapter, lane: int) -> None:
-        """Read the shortest of what was read. Raises ``ServerError``, also where it takes far longer than then."""
+        """Read the shortest of what was read, or have it refused.
+
+        Raises ``ServerError``, also where it takes far longer than then.
+        """
         if self._example is None:
             return
         request, seconds = self._example
         limit_s = max(_LEAST_TIME_S, _TIMES_AS_LONG * seconds)
         try:
             async with asyncio.timeout(limit_s):
-                await adapter.score(request, lane)
+                with contextlib.suppress(BadRequestError, TooLongError):
+                    await adapter.score(request, lane)
         except TimeoutError as error:
             reason = f"{self.client.address}: it says that it is well, and reads nothing within {limit_s:.0f} s"
             raise DeadlineError(reason) from error
@@ -162,7 +175,7 @@ class Endpoint:
         self.trouble = fault
 
     async def _revive(self, *, must_read: bool) -> None:
-        backoff, failures = Backoff(), self._returns_in_vain
+        backoff, failures = Backoff(most_s=_LONGEST_PAUSE_S), self._returns_in_vain
         while True:
             wish_s = 0.0 if self.trouble is None else self.trouble.retry_after_s or 0.0
             await asyncio.sleep(max(wish_s, backoff.pause_s(failures) if failures else 0.0))
@@ -172,11 +185,13 @@ class Endpoint:
                     await self._read_again_somewhere(adapter)
                 break
             except UnreachableError as fault:
-                self.trouble, must_read = fault, False  # what comes back after that is another process
+                must_read = False  # what comes back after that is another process
+                self._note(fault)
             except ServerError as fault:
-                self.trouble = fault
-            except ThresherError as error:  # it came back as something else
-                self._useless, self.trouble, self._reviving = True, AbsentError(str(error)), None
+                self._note(fault)
+            except Exception as error:  # noqa: BLE001 - it came back as something else, and whoever waits must learn it
+                reason = str(error) if isinstance(error, ThresherError) else f"{self.client.address}: {error!r}"
+                self._useless, self.trouble, self._reviving = True, AbsentError(reason), None
                 return
             failures += 1
         self._left.append(self.adapter)
@@ -185,14 +200,15 @@ class Endpoint:
         self._came_back(adapter)
 
     async def _read_again_somewhere(self, adapter: Adapter) -> None:
-        lane = self.limit.take()
+        limit = self.limit
+        lane = limit.take()
         if lane is None:  # what is being read will tell
             return
         try:
             if lane < (adapter.facts.slots or lane + 1):
                 await self._read_again(adapter, lane)
         finally:
-            self.limit.give_back(lane)
+            limit.give_back(lane)
 
     def _came_back(self, adapter: Adapter) -> None:
         self._returns_in_vain += 1

@@ -9,7 +9,8 @@ from typing import Any
 
 from thresher.answers import Answer, AnswerTrie
 from thresher.engines.servers.adapter import ServerFacts, Wishes
-from thresher.engines.servers.client.transport import Client, Refusal
+from thresher.engines.servers.client.refusal import Refusal
+from thresher.engines.servers.client.transport import Client
 from thresher.engines.servers.fault import AbsentError, BadRequestError, ServerError, TooLongError
 from thresher.engines.servers.model_list import fingerprint_of, model_cards, wanted_card
 from thresher.engines.servers.openai.asking import Asking, ChatModel
