@@ -15,11 +15,14 @@ from tests.support.fault_server import Accident, Answer, FaultServer, Hang, Stat
 from tests.support.simulated import TEXTS, ask, connected, prompt_for
 from tests.support.simulators.model import made_up
 from tests.support.simulators.vllm import VllmSimulator
+from thresher.engines import EngineOptions
 from thresher.engines.servers.client.patience import Patience
 from thresher.engines.servers.client.transport import Client
 from thresher.engines.servers.endpoint import Endpoint
 from thresher.engines.servers.llama_server.tokens import ServerTokenizer
+from thresher.engines.servers.opening import connect, detect_server
 from thresher.errors import EngineUnavailableError
+from thresher.models import ServedModel
 
 PAGE = b"<html><body><center><h1>502 Bad Gateway</h1></center><hr><center>nginx</center></body></html>"
 AWAY: dict[str, Answer] = {
@@ -126,6 +129,21 @@ def test_a_gateway_without_a_server_when_the_run_starts(server: FaultServer, ope
     away(server, AWAY["502"], 600.0)
     with pytest.raises(EngineUnavailableError, match="a gateway gets no answer from its server"):
         opening(server.url, away_s=0.3)
+
+
+def test_a_gateway_without_a_server_while_it_is_asked_what_it_is(server: FaultServer) -> None:
+    away(server, AWAY["503 as a page"], 0.5)
+    assert detect_server(server.url) == "llama-server"
+
+
+def test_a_wait_at_the_start_is_told(server: FaultServer) -> None:
+    said: list[str] = []
+    away(server, AWAY["502"], 0.5)
+    options = EngineOptions(say=said.append)
+    with connect("llama-server", ServedModel(addresses=(server.url,)), options):
+        assert said == [
+            f"{server.url}: status 502 from /props: a gateway gets no answer from its server; it is waited for"
+        ]
 
 
 def test_a_failure_of_the_server_itself_stays_the_documents(server: FaultServer, opening: Opening) -> None:

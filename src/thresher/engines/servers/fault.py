@@ -16,7 +16,8 @@
     └── UntrustedError           its certificate cannot be verified               the server's
 
 ``passes``: the same request may succeed later. ``of_server``: what fails is the server rather than this request, so it
-is not tried with another request in the meantime; what is the server's and does not pass makes it useless for the run.
+is not tried with another request in the meantime; what is the server's and does not pass makes it useless for the run,
+but for a route that was there before: gateways say 404, too, of a server that starts anew.
 """
 
 from __future__ import annotations

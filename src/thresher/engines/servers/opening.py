@@ -67,7 +67,7 @@ def connect(
     loop = LoopThread("thresher-servers")
     try:
         addresses = [Address(address, secret=secret) for address in model.addresses]
-        endpoints = loop.run(_connect_all(name, addresses, wishes, patience))
+        endpoints = loop.run(_connect_all(name, addresses, wishes, patience, options.say))
         try:
             _check_same(endpoints)
             return ServerEngine(loop, endpoints, _context_tokens(endpoints, options))
@@ -99,33 +99,37 @@ def _check_options(options: EngineOptions) -> None:
 async def _detect(address: Address) -> str:
     client = Client(address, patience=Patience(deadline_s=_DETECT_DEADLINE_S))
     try:
-        return await _when_ready(lambda: detect(client), client.patience)
+        return await _when_ready(lambda: detect(client), client.patience, lambda _: None)
     finally:
         await client.close()
 
 
-async def _connect_all(name: str, addresses: Sequence[Address], wishes: Wishes, patience: Patience) -> list[Endpoint]:
+async def _connect_all(
+    name: str, addresses: Sequence[Address], wishes: Wishes, patience: Patience, say: Callable[[str], None]
+) -> list[Endpoint]:
     endpoints = list[Endpoint]()
     try:
         for address in addresses:
-            endpoints.append(await _connect_one(name, address, wishes, patience))
+            endpoints.append(await _connect_one(name, address, wishes, patience, say))
     except BaseException:
         await close_all(endpoints)
         raise
     return endpoints
 
 
-async def _connect_one(name: str, address: Address, wishes: Wishes, patience: Patience) -> Endpoint:
+async def _connect_one(
+    name: str, address: Address, wishes: Wishes, patience: Patience, say: Callable[[str], None]
+) -> Endpoint:
     client, kind = Client(address, patience=patience), adapter_kind(name)
     try:
-        adapter = await _when_ready(lambda: kind.connect(client, wishes), patience)
+        adapter = await _when_ready(lambda: kind.connect(client, wishes), patience, say)
     except BaseException:
         await client.close()
         raise
     return Endpoint(name, kind, client, adapter, wishes)
 
 
-async def _when_ready(ask: Callable[[], Awaitable[T]], patience: Patience) -> T:
+async def _when_ready(ask: Callable[[], Awaitable[T]], patience: Patience, say: Callable[[str], None]) -> T:
     """What ``ask`` gives; asked again while the server loads, is busy, is behind a gateway that waits, or stumbles."""
     patience = replace(patience, away_s=min(patience.away_s, Patience().away_s))
     start_s, waits, stumbles = time.monotonic(), 0, 0
@@ -142,6 +146,8 @@ async def _when_ready(ask: Callable[[], Awaitable[T]], patience: Patience) -> T:
             if not (fault.passes and fault.of_server and patience.lasts(fault, start_s)):
                 raise
             wish_s = fault.retry_after_s or 0.0
+            if not waits:
+                say(f"{fault}; it is waited for")
         waits += 1
         await asyncio.sleep(max(wish_s, Backoff(most_s=2.0).pause_s(waits)))
 
