@@ -113,7 +113,7 @@ class Endpoint:
         """It cannot be reached, or is of no use. Asks until it is back, unless that would not help."""
         self._note(fault)
         self.limit.paused()
-        if not fault.passes and not isinstance(fault, AbsentError):  # a gateway may say so of a server that was there
+        if not fault.passes and not (isinstance(fault, AbsentError) and fault.by_page):
             self._useless = True
         elif self._reviving is None:
             is_silent = isinstance(fault, DeadlineError)

@@ -17,7 +17,7 @@
 
 ``passes``: the same request may succeed later. ``of_server``: what fails is the server rather than this request, so it
 is not tried with another request in the meantime; what is the server's and does not pass makes it useless for the run,
-but for a route that was there before: gateways say 404, too, of a server that starts anew.
+but for a route that was there before and of which a gateway says 404 while the server starts anew.
 """
 
 from __future__ import annotations
@@ -114,9 +114,13 @@ class DeniedError(ServerError):
 
 
 class AbsentError(ServerError):
-    """The server has no such route or no such model."""
+    """The server has no such route or no such model; ``by_page``: so says a page, as a gateway has them."""
 
     of_server = True
+
+    def __init__(self, message: str, *, by_page: bool = False) -> None:
+        super().__init__(message)
+        self.by_page = by_page
 
 
 class RedirectError(ServerError):

@@ -73,7 +73,8 @@ def fault_of(refusal: Refusal, address: Address) -> ServerError:
         )
         return GatewayError(f"{where}: a gateway {what}{_its_words(refusal)}", retry_after_s, too_slow=too_slow)
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}:
-        return AbsentError(f"{where}: the server has no such route or model{_its_words(refusal)}")
+        reason = f"{where}: the server has no such route or model{_its_words(refusal)}"
+        return AbsentError(reason, by_page=not refusal.is_json)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerFailedError(f"{where}: the server failed{_its_words(refusal)}")
     return BadRequestError(f"{where}: the server refuses the request{_its_words(refusal)}")

@@ -10,7 +10,7 @@ from thresher.engines.servers.fault import BadAnswerError
 from thresher.engines.servers.remote import Remote
 
 #: Each connection holds a thread of the server until it was idle for 5 s, and one that comes while all threads are held
-#: may wait as long: with eight at once and b11549, every third start did.
+#: may wait as long: with eight at once and b11549, two of six starts did.
 _AT_ONCE = 2
 
 
