@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support import engine_models, engine_servers
+from tests.support.programs import write_llama_server
 from tests.support.prompts import (
     END_OF_TURN,
     make_hierarchical_question,
@@ -92,6 +93,8 @@ SUBJECTS = (
         served=engine_servers.unsaved_and_remote,
         knows_file=False,
     ),
+    # the server of the wheel behind llama-server's options, started for the engine; threads as above, one slot
+    Subject("llama-server, managed", "llama-server", engine_models.shipped, 0.03, threads=1),
     _simulated("vLLM", "vllm", engine_servers.vllm_alone, knows_vocabulary=False),
     _simulated("vLLM before logprob_token_ids", "vllm", engine_servers.older_vllm),
     _simulated("SGLang", "sglang", engine_servers.sglang_with_files),
@@ -125,8 +128,16 @@ class Opened:
         return self.alone[key]
 
 
+@pytest.fixture(scope="module")
+def llama_server_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What ``llama-server`` is on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("THRESHER_LLAMA_SERVER", str(write_llama_server(tmp_path_factory.mktemp("programs"))))
+        yield
+
+
 @pytest.fixture(scope="module", params=SUBJECTS, ids=lambda subject: subject.name)
-def opened(request: pytest.FixtureRequest) -> Iterator[Opened]:
+def opened(request: pytest.FixtureRequest, llama_server_program: None) -> Iterator[Opened]:
     subject: Subject = request.param
     with subject.open() as engine:
         yield Opened(subject, engine)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import socket
 import ssl
 import struct
@@ -95,8 +96,11 @@ class Accident:
     answer: Answer
     times: int | None = 1
     only: Callable[[Asked], bool] = lambda _: True  # of these requests
+    until_s: float = math.inf  # of the steady clock
 
     def befalls(self, asked: Asked) -> bool:
+        if time.monotonic() > self.until_s:
+            return False
         if self.times == 0 or not asked.path.startswith(self.path) or not self.only(asked):
             return False
         if self.times is not None:

@@ -108,6 +108,23 @@ _SGLANG_0_5_23 = """
 --mamba-ssm-dtype {float32,bfloat16}
 --tp-size TP_SIZE, --tensor-parallel-size TP_SIZE
 --log-level-http LOG_LEVEL_HTTP
+--config CONFIG
+"""
+#: From before it read files of options.
+_SGLANG_0_4_6 = """
+--model-path MODEL_PATH, --model MODEL_PATH
+--host HOST
+--port PORT
+--api-key API_KEY
+--served-model-name SERVED_MODEL_NAME
+--context-length CONTEXT_LENGTH
+--chunked-prefill-size CHUNKED_PREFILL_SIZE
+--max-prefill-tokens MAX_PREFILL_TOKENS
+--max-running-requests MAX_RUNNING_REQUESTS
+--mem-fraction-static MEM_FRACTION_STATIC
+--disable-radix-cache
+--tensor-parallel-size TENSOR_PARALLEL_SIZE, --tp-size TENSOR_PARALLEL_SIZE
+--log-level-http LOG_LEVEL_HTTP
 """
 
 
@@ -135,4 +152,5 @@ HELP: dict[tuple[str, str], str] = {
     ("vllm", "0.30.0"): _argparse("vllm serve", _VLLM_0_30),
     ("vllm", "0.8.5"): _argparse("vllm serve", _VLLM_0_8_5),
     ("sglang", "0.5.23"): _argparse("sglang serve", _SGLANG_0_5_23),
+    ("sglang", "0.4.6"): _argparse("launch_server.py", _SGLANG_0_4_6),
 }

@@ -29,6 +29,14 @@ else:
     key = os.environ.get("VLLM_API_KEY")
     if "--api-key" in arguments:
         key = arguments[arguments.index("--api-key") + 1]
+    if "--config" in arguments:
+        path = arguments[arguments.index("--config") + 1]
+        print("mode", oct(os.stat(path).st_mode & 0o777), flush=True)
+        with open(path) as file:
+            name, _, value = file.read().strip().partition(": ")
+        assert name == "api-key" and path.endswith(".yaml")
+        key = json.loads(value)
+        print(f"server_args=ServerArgs(api_key={{key!r}})", flush=True)  # as the real one does
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         def do_GET(self):
@@ -63,6 +71,7 @@ _VERSIONS = {
     ("vllm", "0.30.0"): ("0.30.0", ["serve", "--help=all"], ["--version"]),
     ("vllm", "0.8.5"): ("0.8.5", ["serve", "--help"], ["--version"]),
     ("sglang", "0.5.23"): ("sglang version: 0.5.23\ngit revision: abcdef1", ["serve", "--help"], ["version"]),
+    ("sglang", "0.4.6"): ("sglang version: 0.4.6", ["serve", "--help"], ["version"]),
 }
 
 

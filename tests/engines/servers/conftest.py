@@ -7,7 +7,7 @@ import pytest
 from tests.support import engine_servers
 from tests.support.fault_server import FaultServer, forward_to
 from thresher.engines import EngineOptions
-from thresher.engines.servers.endpoint import Patience
+from thresher.engines.servers.client.patience import Patience
 from thresher.engines.servers.engine import ServerEngine
 from thresher.engines.servers.opening import connect
 from thresher.models import ServedModel

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from thresher.engines.servers.client.address import Address
 from thresher.engines.servers.client.limit import Limit
 from thresher.engines.servers.client.loop import LoopThread, Outlet
+from thresher.engines.servers.client.refusal import Refusal
 from thresher.engines.servers.client.retry import Backoff, retry_after_seconds
-from thresher.engines.servers.client.transport import Refusal
 from thresher.errors import EngineError, UsageError
 
 

@@ -176,8 +176,11 @@ def test_what_happens_once_is_tried_again(server: FaultServer, opening: Opening,
 
 LASTING: dict[str, tuple[Answer, str]] = {
     "500": (PASSING["500"], "3 attempts failed, the last one: .* status 500 from /completion: the server failed"),
-    "reset": (Cut(0), "the server went away 2 times while it read this document"),
-    "cut": (Cut(80), "the server went away 2 times while it read this document"),
+    "reset": (
+        Cut(0),
+        "the server went away 2 times while it read this document: .*if it was short of memory, start it",
+    ),
+    "cut": (Cut(80), "the server went away 2 times while it read this document: .*if it was short of memory, start it"),
     "no JSON": (PASSING["no JSON"], "3 attempts failed.* is no JSON"),
     "no probabilities": (PASSING["no probabilities"], "has no probabilities"),
     "not what was asked": (Changed(lambda _: {"timings": {"prompt_n": 1}, "completion_probabilities": [{}]}), "lacks"),
@@ -210,6 +213,26 @@ def test_a_server_that_hangs_altogether(server: FaultServer, opening: Opening) -
     failures = failed(outcome(engine, requests))
     assert len(failures) == 6
     assert all("no answer from" in failure.reason for failure in failures.values())
+
+
+def test_a_server_that_says_it_is_well_and_reads_nothing(server: FaultServer, opening: Opening) -> None:
+    """It is taken out as one that is gone, instead of holding every document for two deadlines; and comes back."""
+    engine = opening(server.url, deadline_s=30.0, away_s=0.5)
+    requests = requests_for(engine, 24)
+    assert not failed(outcome(engine, requests[:3]))
+    engine._endpoints[0].client.deadline_s = 1.0
+    server.befall("/completion", Hang(), None)
+    before = server.paths().count("/completion")
+    failures = failed(outcome(engine, requests))
+    assert len(failures) == 24
+    assert server.paths().count("/completion") - before < 24  # few were given to it
+    assert all("no answer from /completion within 1 s" in failure.reason for failure in failures.values())
+    server.accidents.clear()
+    engine._endpoints[0].client.deadline_s = 30.0
+    deadline = time.monotonic() + 30
+    while not engine._endpoints[0].up and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not failed(outcome(engine, requests[:3]))
 
 
 def test_loading_when_opened(server: FaultServer, opening: Opening) -> None:

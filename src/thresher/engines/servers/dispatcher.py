@@ -1,7 +1,9 @@
 """Gives requests to servers: to each as many as it takes, to the fast ones more, again where that may help.
 
 A request whose server went away under it may be what killed it, so it is read again alone; one that was there twice
-when its server went away is a failure, and the others go on.
+when its server went away is a failure, and the others go on. Where a gateway hides the server, or it says that it is
+not ready, nothing tells a server that goes away from a request that makes it: so the request is taken for the cause
+only when it met with nothing else for as long as a server is waited for, the last times alone.
 """
 
 from __future__ import annotations
@@ -14,24 +16,19 @@ from dataclasses import dataclass, field
 from thresher.engines.servers.client.loop import Outlet
 from thresher.engines.servers.client.retry import Backoff
 from thresher.engines.servers.endpoint import Endpoint
-from thresher.engines.servers.fault import BusyError, DeadlineError, ServerError, TooLongError, UnreachableError
-from thresher.types import Failure, Request, Scores
+from thresher.engines.servers.fault import (
+    AbsentError,
+    BusyError,
+    DeadlineError,
+    GatewayError,
+    LoadingError,
+    ServerError,
+    UnreachableError,
+)
+from thresher.engines.servers.job import Job, in_order
+from thresher.types import Request, Scores
 
-_ATTEMPTS = 3
-_ATTEMPTS_AT_DEADLINE = 2
-_DEATHS = 2
 _LOOK_AROUND_S = 0.5
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """A request on its way."""
-
-    request: Request
-    tokens: int
-    failures: int = 0
-    deaths: int = 0  # of servers that read it
-    not_before_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -61,7 +58,7 @@ class Dispatcher:
 
     async def read(self, requests: Sequence[Request], outlet: Outlet[Scores]) -> None:
         """Hand over one ``Scores`` for each request."""
-        batch = _Batch(_in_order(requests), outlet)
+        batch = _Batch(in_order(requests), outlet)
         try:
             while batch.waiting or batch.running:
                 batch.changed.clear()
@@ -86,7 +83,7 @@ class Dispatcher:
                     batch.outlet.give_room()
                     break
                 batch.waiting.remove(job)
-                endpoint.alone = job.deaths > 0
+                endpoint.alone = job.alone
                 task = asyncio.create_task(self._read_one(batch, endpoint, job, lane))
                 batch.running.add(task)
                 task.add_done_callback(batch.ended)
@@ -97,7 +94,7 @@ class Dispatcher:
             return None
         now_s = time.monotonic()
         for job in batch.waiting:
-            if job.not_before_s > now_s or (job.deaths and limit.in_flight):
+            if job.not_before_s > now_s or (job.alone and limit.in_flight):
                 continue
             return job if self._worth_taking(endpoint, job, batch) else None
         return None
@@ -117,37 +114,39 @@ class Dispatcher:
         try:
             scores = await endpoint.adapter.score(job.request, lane)
         except ServerError as fault:
-            await self._after(fault, batch, endpoint, job)
+            await self._after(fault, batch, endpoint, job, lane)
         else:
             seconds = time.monotonic() - start_s
-            endpoint.was_read(scores.computed_tokens, seconds, limit.in_flight)
+            endpoint.was_read(job.request, scores.computed_tokens, seconds, limit.in_flight)
             batch.outlet.put(scores)
         finally:
             limit.give_back(lane)
             endpoint.alone = False
 
-    async def _after(self, fault: ServerError, batch: _Batch, endpoint: Endpoint, job: Job) -> None:
+    async def _after(self, fault: ServerError, batch: _Batch, endpoint: Endpoint, job: Job, lane: int) -> None:
         """What a fault means for its request and its server."""
         if isinstance(fault, BusyError):
             endpoint.was_busy(fault)
         elif fault.of_server:
             job.deaths += isinstance(fault, UnreachableError) and fault.in_flight
+            if isinstance(fault, (GatewayError, LoadingError, AbsentError)):
+                job.was_turned_away()
             if endpoint.up:
                 endpoint.fell(fault)
+                if isinstance(fault, GatewayError) and fault.too_slow and job.turned_away == 1:
+                    endpoint.limit.was_busy()
         else:
             job.failures += 1
             if isinstance(fault, DeadlineError):
-                await endpoint.seems_well()
-        if fault.passes or fault.of_server:
-            attempts = _ATTEMPTS_AT_DEADLINE if isinstance(fault, DeadlineError) else _ATTEMPTS
-            if job.failures < attempts and job.deaths < _DEATHS:
-                self._again(batch, job)
-                return
-        batch.outlet.put(_failed(job, fault))
+                await endpoint.ask_how_it_is(lane)
+        if (fault.passes or fault.of_server) and not job.is_spent(fault, endpoint.patience.document_s):
+            self._again(batch, job)
+        else:
+            batch.outlet.put(job.failed(fault))
 
     def _again(self, batch: _Batch, job: Job) -> None:
-        if job.failures:
-            job.not_before_s = time.monotonic() + self._backoff.pause_s(job.failures)
+        if times := job.failures + job.turned_away:
+            job.not_before_s = time.monotonic() + self._backoff.pause_s(times)
         batch.waiting.insert(0, job)
         batch.outlet.give_room()
 
@@ -156,8 +155,7 @@ class Dispatcher:
         while batch.waiting:
             await batch.outlet.room()
             job = batch.waiting.pop(0)
-            failure = Failure(status="engine_error", reason=f"no server could be reached any more: {reasons}")
-            batch.outlet.put(Scores(request_id=job.request.request_id, failure=failure))
+            batch.outlet.put(job.given_up("engine_error", f"no server could be reached any more: {reasons}"))
 
     async def _until_changed(self, batch: _Batch) -> None:
         """Until a request is through, or something else may have changed."""
@@ -176,25 +174,3 @@ class Dispatcher:
         now_s = time.monotonic()
         soonest = [job.not_before_s - now_s for job in batch.waiting] + [e.pause_s() for e in self._endpoints]
         return min(_LOOK_AROUND_S, max(0.005, min((s for s in soonest if s > 0), default=_LOOK_AROUND_S)))
-
-
-def _in_order(requests: Sequence[Request]) -> list[Job]:
-    """Requests of one prompt together, long ones first so that no server is left with one at the end."""
-    ranks: dict[int, int] = {}
-    jobs = [Job(request, _tokens(request)) for request in requests]
-    return sorted(jobs, key=lambda job: (ranks.setdefault(id(job.request.prompt), len(ranks)), -job.tokens))
-
-
-def _tokens(request: Request) -> int:
-    return len(request.document_tokens) + sum(len(q.suffix_tokens) for q in request.prompt.questions)
-
-
-def _failed(job: Job, fault: ServerError) -> Scores:
-    if isinstance(fault, TooLongError):
-        return Scores(request_id=job.request.request_id, failure=Failure(status="oversize", reason=str(fault)))
-    reason = str(fault)
-    if job.deaths:
-        reason = f"the server went away {job.deaths} times while it read this document: {reason}"
-    elif job.failures > 1:
-        reason = f"{job.failures} attempts failed, the last one: {reason}"
-    return Scores(request_id=job.request.request_id, failure=Failure(status="engine_error", reason=reason))

@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from thresher.engines.servers.adapter import Adapter, AdapterKind, Wishes
 from thresher.engines.servers.client.limit import Limit
+from thresher.engines.servers.client.patience import Patience
 from thresher.engines.servers.client.retry import Backoff
 from thresher.engines.servers.client.transport import Client
-from thresher.engines.servers.fault import AbsentError, BusyError, LoadingError, ServerError
+from thresher.engines.servers.fault import (
+    AbsentError,
+    BadRequestError,
+    BusyError,
+    DeadlineError,
+    ServerError,
+    TooLongError,
+    UnreachableError,
+)
 from thresher.errors import ThresherError
+from thresher.types import Request
 
-#: A server that answers that it is loading or busy is waited for so many times as long as one that does not answer.
-_PATIENCE_WITH_SIGNS_OF_LIFE = 10
 #: A server that came back so many times without reading anything is given up.
 _MOST_RETURNS_IN_VAIN = 25
+_CLEARING_S = 5.0
+_LONGEST_PAUSE_S = 5.0  # between two questions whether it is back
+#: For a request that was read before, to be read again by a server that may have got stuck.
+_LEAST_TIME_S, _TIMES_AS_LONG = 30.0, 20.0
 _NEWEST_SHARE = 0.2  # of a new measurement in the speed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long to wait for a server."""
-
-    deadline_s: float = 600.0  # for the answer to one request
-    away_s: float = 60.0  # for a server that is gone to come back
-    given_up: Callable[[], bool] = lambda: False  # whether whoever keeps the server running has given it up
 
 
 class Endpoint:
     """A server with its adapter. ``up`` while requests may be sent; a server that is away is asked until it is back."""
 
-    def __init__(
-        self, name: str, kind: AdapterKind, client: Client, adapter: Adapter, wishes: Wishes, patience: Patience
-    ) -> None:
+    def __init__(self, name: str, kind: AdapterKind, client: Client, adapter: Adapter, wishes: Wishes) -> None:
         self.name = name
         self.client = client
         self.adapter = adapter
@@ -44,11 +45,13 @@ class Endpoint:
         self.trouble: ServerError | None = None
         self._kind = kind
         self._wishes = wishes
-        self._patience = patience
         self._trouble_since_s = 0.0
         self._useless = False
         self._busy_times = 0
         self._returns_in_vain = 0
+        self._proving = False
+        self._example: tuple[Request, float] | None = None  # the shortest that was read, and its seconds
+        self._left: list[Adapter] = []  # adapters of the time before the server was away
         self._paused_until_s = 0.0
         self._reviving: asyncio.Task[None] | None = None
         self._tokens_per_second: float | None = None
@@ -57,7 +60,12 @@ class Endpoint:
     @property
     def up(self) -> bool:
         """Whether requests may be sent to it."""
-        return self._reviving is None and not self._useless
+        return self._reviving is None and not self._proving and not self._useless
+
+    @property
+    def patience(self) -> Patience:
+        """With it."""
+        return self.client.patience
 
     def pause_s(self) -> float:
         """How long it wants to be left alone."""
@@ -67,15 +75,14 @@ class Endpoint:
         """Whether it has been in trouble for longer than it is waited for."""
         if self.trouble is None:
             return False
-        if self._useless or self._returns_in_vain > _MOST_RETURNS_IN_VAIN or self._patience.given_up():
+        if self._useless or self._returns_in_vain > _MOST_RETURNS_IN_VAIN:
             return True
-        patience_s = self._patience.away_s
-        if isinstance(self.trouble, (LoadingError, BusyError)):
-            patience_s *= _PATIENCE_WITH_SIGNS_OF_LIFE
-        return time.monotonic() - self._trouble_since_s > patience_s
+        return not self.patience.lasts(self.trouble, self._trouble_since_s)
 
-    def was_read(self, tokens: int, seconds: float, at_once: int) -> None:
-        """A request of so many computed tokens took so long, with so many in flight."""
+    def was_read(self, request: Request, tokens: int, seconds: float, at_once: int) -> None:
+        """A request, of which so many tokens were computed, took so long, with so many in flight."""
+        if self._example is None or len(request.document_tokens) <= len(self._example[0].document_tokens):
+            self._example = request, seconds
         self.trouble, self._busy_times, self._returns_in_vain = None, 0, 0
         self.limit.was_read(tokens, time.monotonic())
         speed = tokens * at_once / max(seconds, 1e-6)
@@ -106,53 +113,102 @@ class Endpoint:
         """It cannot be reached, or is of no use. Asks until it is back, unless that would not help."""
         self._note(fault)
         self.limit.paused()
-        if not fault.passes:
+        if not fault.passes and not (isinstance(fault, AbsentError) and fault.by_page):
             self._useless = True
         elif self._reviving is None:
-            self._reviving = asyncio.get_running_loop().create_task(self._revive())
+            is_silent = isinstance(fault, DeadlineError)
+            self._reviving = asyncio.get_running_loop().create_task(self._revive(must_read=is_silent))
 
-    async def seems_well(self) -> bool:
-        """Ask it, after a request got no answer; it falls where it gives none now."""
+    async def ask_how_it_is(self, lane: int) -> None:
+        """After the request of ``lane`` got no answer; it falls where it gives none now.
+
+        Some say that they are well while they read nothing, so it is also given what it has read before.
+        """
+        if not self.up:  # known, or being asked
+            return
+        self._proving = True
         try:
             await self.adapter.check()
+            await self._read_again(self.adapter, lane)
         except ServerError as fault:
-            if self.up:
-                self.fell(fault)
-            return False
-        return True
+            self.fell(fault)
+        finally:
+            self._proving = False
+
+    async def _read_again(self, adapter: Adapter, lane: int) -> None:
+        """Read the shortest of what was read, or have it refused.
+
+        Raises ``ServerError``, also where it takes far longer than then.
+        """
+        if self._example is None:
+            return
+        request, seconds = self._example
+        limit_s = max(_LEAST_TIME_S, _TIMES_AS_LONG * seconds)
+        try:
+            async with asyncio.timeout(limit_s):
+                with contextlib.suppress(BadRequestError, TooLongError):
+                    await adapter.score(request, lane)
+        except TimeoutError as error:
+            reason = f"{self.client.address}: it says that it is well, and reads nothing within {limit_s:.0f} s"
+            raise DeadlineError(reason) from error
 
     async def close(self) -> None:
         """Leave nothing behind."""
         if self._reviving is not None:
             self._reviving.cancel()
         elif self.trouble is None:
-            try:
-                async with asyncio.timeout(5):
-                    await self.adapter.close()
-            except (ServerError, TimeoutError):
-                pass  # it is told at its next start
+            self._left.append(self.adapter)
+            await self._clear()
         await self.client.close()
+
+    async def _clear(self) -> None:
+        """Remove what adapters of earlier left on the server."""
+        left, self._left = self._left, []
+        with contextlib.suppress(ServerError, TimeoutError):  # it is told at its next start
+            async with asyncio.timeout(_CLEARING_S):
+                for adapter in left:
+                    await adapter.close()
 
     def _note(self, fault: ServerError) -> None:
         if self.trouble is None:
             self._trouble_since_s = time.monotonic()
         self.trouble = fault
 
-    async def _revive(self) -> None:
-        backoff, failures = Backoff(), self._returns_in_vain
+    async def _revive(self, *, must_read: bool) -> None:
+        backoff, failures = Backoff(most_s=_LONGEST_PAUSE_S), self._returns_in_vain
         while True:
-            if failures:
-                await asyncio.sleep(backoff.pause_s(failures))
+            wish_s = 0.0 if self.trouble is None else self.trouble.retry_after_s or 0.0
+            await asyncio.sleep(max(wish_s, backoff.pause_s(failures) if failures else 0.0))
             try:
                 adapter = await self._kind.connect(self.client, self._wishes)
+                if must_read and adapter.facts.model_fingerprint == self.adapter.facts.model_fingerprint:
+                    await self._read_again_somewhere(adapter)
                 break
+            except UnreachableError as fault:
+                must_read = False  # what comes back after that is another process
+                self._note(fault)
             except ServerError as fault:
-                self.trouble = fault
-            except ThresherError as error:  # it came back as something else
-                self._useless, self.trouble, self._reviving = True, AbsentError(str(error)), None
+                self._note(fault)
+            except Exception as error:  # noqa: BLE001 - it came back as something else, and whoever waits must learn it
+                reason = str(error) if isinstance(error, ThresherError) else f"{self.client.address}: {error!r}"
+                self._useless, self.trouble, self._reviving = True, AbsentError(reason), None
                 return
             failures += 1
+        self._left.append(self.adapter)
+        if not self.limit.in_flight:  # else what they left may still be in use
+            await self._clear()
         self._came_back(adapter)
+
+    async def _read_again_somewhere(self, adapter: Adapter) -> None:
+        limit = self.limit
+        lane = limit.take()
+        if lane is None:  # what is being read will tell
+            return
+        try:
+            if lane < (adapter.facts.slots or lane + 1):
+                await self._read_again(adapter, lane)
+        finally:
+            limit.give_back(lane)
 
     def _came_back(self, adapter: Adapter) -> None:
         self._returns_in_vain += 1

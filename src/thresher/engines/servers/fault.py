@@ -2,6 +2,7 @@
 
     ServerError                  an EngineError, so that one which escapes is still told to the user
     ├── UnreachableError         no connection, or it was cut                     the server's  · passes
+    ├── GatewayError             502, 504 and the like: only a gateway answers    the server's  · passes
     ├── DeadlineError            no answer within the deadline                    in doubt      · passes
     ├── LoadingError             503: the model is being loaded                   the server's  · passes
     ├── BusyError                429, or 503 that says when to come again         the server's  · passes
@@ -15,7 +16,8 @@
     └── UntrustedError           its certificate cannot be verified               the server's
 
 ``passes``: the same request may succeed later. ``of_server``: what fails is the server rather than this request, so it
-is not tried with another request in the meantime; what is the server's and does not pass makes it useless for the run.
+is not tried with another request in the meantime; what is the server's and does not pass makes it useless for the run,
+but for a route that was there before and of which a gateway says 404 while the server starts anew.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ class ServerError(EngineError):
 
     passes: ClassVar[bool] = False
     of_server: ClassVar[bool] = False
+    retry_after_s: float | None = None  # when to come again, by its own word; None where it names no time
 
 
 class UnreachableError(ServerError):
@@ -41,6 +44,18 @@ class UnreachableError(ServerError):
     def __init__(self, message: str, *, in_flight: bool = False) -> None:
         super().__init__(message)
         self.in_flight = in_flight
+
+
+class GatewayError(ServerError):
+    """What answers stands in front of the server, and has no answer from it; ``too_slow``: not in its time."""
+
+    passes = True
+    of_server = True
+
+    def __init__(self, message: str, retry_after_s: float | None = None, *, too_slow: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.too_slow = too_slow
 
 
 class DeadlineError(ServerError):
@@ -57,7 +72,7 @@ class LoadingError(ServerError):
 
 
 class BusyError(ServerError):
-    """The server has more work than it takes; ``retry_after_s`` is its own wish, None where it names none."""
+    """The server has more work than it takes."""
 
     passes = True
     of_server = True
@@ -99,9 +114,13 @@ class DeniedError(ServerError):
 
 
 class AbsentError(ServerError):
-    """The server has no such route or no such model."""
+    """The server has no such route or no such model; ``by_page``: so says a page, as a gateway has them."""
 
     of_server = True
+
+    def __init__(self, message: str, *, by_page: bool = False) -> None:
+        super().__init__(message)
+        self.by_page = by_page
 
 
 class RedirectError(ServerError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from thresher.engines.base import EngineOptions
@@ -12,18 +13,18 @@ from thresher.engines.servers.adapter import Wishes
 from thresher.engines.servers.adapters import adapter_kind, detect
 from thresher.engines.servers.client.address import Address
 from thresher.engines.servers.client.loop import LoopThread
+from thresher.engines.servers.client.patience import Patience
 from thresher.engines.servers.client.retry import Backoff
 from thresher.engines.servers.client.transport import Client
-from thresher.engines.servers.endpoint import Endpoint, Patience, close_all
+from thresher.engines.servers.endpoint import Endpoint, close_all
 from thresher.engines.servers.engine import ServerEngine
-from thresher.engines.servers.fault import BadAnswerError, BusyError, LoadingError, ServerError, ServerFailedError
+from thresher.engines.servers.fault import BadAnswerError, ServerError, ServerFailedError, UnreachableError
 from thresher.errors import EngineUnavailableError, UsageError
 from thresher.models.served import ServedModel
 
 T = TypeVar("T")
 _DETECT_DEADLINE_S = 10.0
-#: While a server loads its model, it is waited for so many times as long as for one that went away.
-_PATIENCE_WITH_LOADING = 10
+_ATTEMPTS = 3
 
 
 def detect_server(address: str) -> str:
@@ -66,7 +67,7 @@ def connect(
     loop = LoopThread("thresher-servers")
     try:
         addresses = [Address(address, secret=secret) for address in model.addresses]
-        endpoints = loop.run(_connect_all(name, addresses, wishes, patience))
+        endpoints = loop.run(_connect_all(name, addresses, wishes, patience, options.say))
         try:
             _check_same(endpoints)
             return ServerEngine(loop, endpoints, _context_tokens(endpoints, options))
@@ -96,48 +97,59 @@ def _check_options(options: EngineOptions) -> None:
 
 
 async def _detect(address: Address) -> str:
-    client = Client(address, deadline_s=_DETECT_DEADLINE_S)
+    client = Client(address, patience=Patience(deadline_s=_DETECT_DEADLINE_S))
     try:
-        return await _when_ready(lambda: detect(client), Patience())
+        return await _when_ready(lambda: detect(client), client.patience, lambda _: None)
     finally:
         await client.close()
 
 
-async def _connect_all(name: str, addresses: Sequence[Address], wishes: Wishes, patience: Patience) -> list[Endpoint]:
+async def _connect_all(
+    name: str, addresses: Sequence[Address], wishes: Wishes, patience: Patience, say: Callable[[str], None]
+) -> list[Endpoint]:
     endpoints = list[Endpoint]()
     try:
         for address in addresses:
-            endpoints.append(await _connect_one(name, address, wishes, patience))
+            endpoints.append(await _connect_one(name, address, wishes, patience, say))
     except BaseException:
         await close_all(endpoints)
         raise
     return endpoints
 
 
-async def _connect_one(name: str, address: Address, wishes: Wishes, patience: Patience) -> Endpoint:
-    client, kind = Client(address, deadline_s=patience.deadline_s), adapter_kind(name)
+async def _connect_one(
+    name: str, address: Address, wishes: Wishes, patience: Patience, say: Callable[[str], None]
+) -> Endpoint:
+    client, kind = Client(address, patience=patience), adapter_kind(name)
     try:
-        adapter = await _when_ready(lambda: kind.connect(client, wishes), patience)
+        adapter = await _when_ready(lambda: kind.connect(client, wishes), patience, say)
     except BaseException:
         await client.close()
         raise
-    return Endpoint(name, kind, client, adapter, wishes, patience)
+    return Endpoint(name, kind, client, adapter, wishes)
 
 
-async def _when_ready(ask: Callable[[], Awaitable[T]], patience: Patience) -> T:
-    """What ``ask`` gives; asked again while the server loads, is busy or stumbles."""
-    start_s, failures = time.monotonic(), 0
+async def _when_ready(ask: Callable[[], Awaitable[T]], patience: Patience, say: Callable[[str], None]) -> T:
+    """What ``ask`` gives; asked again while the server loads, is busy, is behind a gateway that waits, or stumbles."""
+    patience = replace(patience, away_s=min(patience.away_s, Patience().away_s))
+    start_s, waits, stumbles = time.monotonic(), 0, 0
     while True:
         try:
             return await ask()
-        except (LoadingError, BusyError):
-            if time.monotonic() - start_s > _PATIENCE_WITH_LOADING * patience.away_s:
-                raise
+        except UnreachableError:
+            raise
         except (ServerFailedError, BadAnswerError):
-            if failures >= 2:
+            stumbles, wish_s = stumbles + 1, 0.0
+            if stumbles >= _ATTEMPTS:
                 raise
-        failures += 1
-        await asyncio.sleep(Backoff(most_s=2.0).pause_s(failures))
+        except ServerError as fault:
+            if not (fault.passes and fault.of_server and patience.lasts(fault, start_s)):
+                raise
+            wish_s = fault.retry_after_s or 0.0
+            if not waits:
+                say(f"{fault}; it is waited for")
+        waits += 1
+        await asyncio.sleep(max(wish_s, Backoff(most_s=2.0).pause_s(waits)))
 
 
 def _check_same(endpoints: Sequence[Endpoint]) -> None:

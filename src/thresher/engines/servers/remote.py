@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -17,12 +18,16 @@ _ATTEMPTS = 6
 
 
 class Remote:
-    """Made within the loop. Faults that pass are sat out: a text must not be lost to a server away for a moment."""
+    """Made within the loop. Faults that pass are sat out: no text is lost to a server that is away for a while.
 
-    def __init__(self, client: Client) -> None:
+    A server that is away for longer than it is waited for is asked once for each text from then on.
+    """
+
+    def __init__(self, client: Client, *, at_once: int = _AT_ONCE) -> None:
         self._client = client
         self._loop = asyncio.get_running_loop()
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._room = asyncio.Semaphore(at_once)
+        self._away_since_s: float | None = None
 
     def post(self, path: str, body: Any) -> Any:
         """The JSON that ``path`` answers ``body`` with, for callers outside the loop. Raises ``ServerError``."""
@@ -38,15 +43,25 @@ class Remote:
 
     async def ask(self, path: str, body: Any) -> Any:
         """As ``post``, within the loop."""
-        for attempt in range(1, _ATTEMPTS + 1):
+        failures = attempts = 0
+        while True:
             try:
                 async with self._room:
-                    return await self._client.post(path, body)
+                    answer = await self._client.post(path, body)
+                self._away_since_s = None
+                return answer
             except ServerError as fault:
-                if not fault.passes or attempt == _ATTEMPTS:
+                attempts += not fault.of_server
+                if not fault.passes or attempts >= _ATTEMPTS or (fault.of_server and not self._waits_for(fault)):
                     raise
-            await asyncio.sleep(Backoff().pause_s(attempt))
-        raise AssertionError("the last attempt returns or raises")
+                wish_s = fault.retry_after_s or 0.0
+            failures += 1
+            await asyncio.sleep(max(wish_s, Backoff().pause_s(failures)))
+
+    def _waits_for(self, fault: ServerError) -> bool:
+        if self._away_since_s is None:
+            self._away_since_s = time.monotonic()
+        return self._client.patience.lasts(fault, self._away_since_s)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """What ``work`` gives in the loop, waited for outside of it. Raises ``EngineError`` once the loop has ended."""

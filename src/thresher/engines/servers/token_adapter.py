@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from thresher.engines.servers.adapter import ServerFacts
 from thresher.engines.servers.client.transport import Client
-from thresher.engines.servers.fault import BadAnswerError
+from thresher.engines.servers.fault import AbsentError, BadAnswerError
 from thresher.engines.servers.next_token import Route, score_by
 from thresher.engines.servers.vocabulary import Vocabulary
 from thresher.models.chat_format import ChatFormat
@@ -36,10 +36,10 @@ class TokenAdapter:
         return self.vocabulary.chat
 
     async def check(self) -> None:
-        """Whether its engine is alive; it says so without a word."""
+        """Whether its engine is alive; it says so without a word. Gateways need not have the route."""
         try:
             await self.client.get("/health", deadline_s=_HEALTH_DEADLINE_S)
-        except BadAnswerError:
+        except (AbsentError, BadAnswerError):
             return
 
     async def score(self, request: Request, lane: int) -> Scores:  # noqa: ARG002 - it minds its requests itself

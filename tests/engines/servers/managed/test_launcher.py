@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.support import engine_models
 from tests.support.checkpoints import tiny_config, write_checkpoint
@@ -100,9 +102,48 @@ def test_the_key_stands_in_no_command_where_it_need_not(programs: Path, checkpoi
     assert "the-key" not in " ".join(launch.command)
     assert launch.environment["VLLM_API_KEY"] == "the-key"
     assert "the-key" not in repr(launch)
+
+
+def test_sglang_reads_its_key_from_a_file(programs: Path, checkpoint: Model, tmp_path: Path) -> None:
     write_stub(programs, "sglang", "0.5.23")
-    command = make("sglang", checkpoint)(PLACE).command
+    options = EngineOptions(context_tokens=64)
+    launcher = make_launcher(PROGRAMS["sglang"], checkpoint, options, scratch=tmp_path, say=lambda _: None)
+    for key in ("another", "the-key"):  # a second start writes it anew
+        launch = launcher(replace(PLACE, api_key=key))
+        path = Path(launch.command[launch.command.index("--config") + 1])
+        assert yaml.safe_load(path.read_text()) == {"api-key": key}
+        assert path.suffix == ".yaml"
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert key not in " ".join(launch.command)
+        assert "--api-key" not in launch.command
+    assert not [line for line in launcher.notices if "key" in line]
+    assert "--config" not in launcher.shown(PLACE)
+
+
+def test_an_sglang_that_reads_no_files_is_told_of(programs: Path, checkpoint: Model, tmp_path: Path) -> None:
+    write_stub(programs, "sglang", "0.4.6")
+    options = EngineOptions(context_tokens=64)
+    launcher = make_launcher(PROGRAMS["sglang"], checkpoint, options, scratch=tmp_path, say=lambda _: None)
+    command = launcher(PLACE).command
     assert command[command.index("--api-key") + 1] == "the-key"
+    assert "this sglang has no option --config: its key stands in the list of processes" in launcher.notices[-1]
+
+
+def test_the_file_with_the_key_is_seen_in_a_container(programs: Path, checkpoint: Model, tmp_path: Path) -> None:
+    inside, scratch = tmp_path / "inside", tmp_path / "slots"
+    inside.mkdir()
+    scratch.mkdir()
+    write_stub(inside, "sglang", "0.5.23").rename(inside / "python3")
+    stub = inside / "python3"
+    stub.write_text(stub.read_text().replace("['serve', '--help']", "['-m', 'sglang.launch_server', '--help']"))
+    write_docker(programs, inside)
+    nvidia_smi(programs, 80_000)
+    options = EngineOptions(context_tokens=64)
+    launcher = make_launcher(PROGRAMS["sglang"], checkpoint, options, scratch=scratch, say=lambda _: None)
+    command = launcher(PLACE).command
+    assert f"{scratch}:{scratch}:ro" in command
+    assert command[command.index("--config") + 1] == str(scratch / "key.yaml")
+    assert "the-key" not in " ".join(command)
 
 
 @pytest.mark.parametrize("version", ["0.30.0", "0.8.5"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
+import yaml
 
 from tests.support.checkpoints import tiny_config, write_checkpoint
 from tests.support.fault_server import FaultServer
@@ -43,6 +45,17 @@ def test_a_started_server_is_read_through_as_one_that_runs(
             assert managed.info.model_fingerprint == model.facts.fingerprint
             assert managed.info.largest_request_tokens == 2048
             found = ask(managed, prompt_for(managed, model.chat), TEXTS)
+            if name == "sglang":
+                key = yaml.safe_load((tmp_path / "job" / "slots" / "key.yaml").read_text())["api-key"]
+                commands = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
+                assert any("--config" in command for command in commands)
+                assert not any(key in command for command in commands)
     assert [scores.answers for scores in found] == [scores.answers for scores in expected]
     assert all(scores.failure is None for scores in found)
     assert any(line.startswith(f"{name} is ready after") for line in said)
+    log = (tmp_path / "job" / "logs" / f"{name}.log").read_text()
+    if name == "sglang":
+        assert "mode 0o600" in log
+        assert "--config" in log
+    assert "--api-key" not in log
+    assert not (tmp_path / "job" / "slots").exists()

@@ -190,8 +190,12 @@ def test_the_tail_is_that_of_the_latest_start(log: ServerLog) -> None:
 
 
 def test_the_key_stands_in_no_log(log: ServerLog) -> None:
+    log.conceal("the-key")
     log.begin(["server", "--api-key", "the-key", "--port", "1"])
     assert "server --api-key ... --port 1" in log.path.read_text()
+    with log.path.open("a") as file:  # as SGLang does
+        file.write("server_args=ServerArgs(api_key='the-key')\n")
+    assert log.tail() == "server_args=ServerArgs(api_key='...')"
 
 
 def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

@@ -9,69 +9,39 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 import httpx2 as httpx
 
 from thresher.engines.servers.client.address import Address
-from thresher.engines.servers.client.retry import retry_after_seconds
+from thresher.engines.servers.client.patience import Patience
+from thresher.engines.servers.client.refusal import Refusal, Translate, fault_of
 from thresher.engines.servers.fault import (
-    AbsentError,
     BadAnswerError,
-    BadRequestError,
-    BusyError,
     DeadlineError,
-    DeniedError,
-    LoadingError,
     RedirectError,
     ServerError,
-    ServerFailedError,
     UnreachableError,
     UntrustedError,
 )
 
-DEFAULT_DEADLINE_S = 600.0
 _CONNECT_TIMEOUT_S = 10.0
 #: Shorter than the 5 s after which llama-server and uvicorn hang up on idle connections, so that we do it first.
 _KEEP_ALIVE_S = 4.0
 _LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An answer with a status of 400 or more."""
-
-    status: int
-    body: Any  # the JSON, None where it is none
-    headers: Mapping[str, str]
-    path: str
-
-    def error_field(self, name: str) -> Any:
-        """``name`` of the object ``error`` in the body, where servers put their typed fields; else of the body.
-
-        None where it is a list or an object.
-        """
-        body = self.body if isinstance(self.body, dict) else {}
-        error = body.get("error")
-        value = (error if isinstance(error, dict) else body).get(name)
-        return value if isinstance(value, str | int | float) else None
-
-
-#: What an adapter knows of its server's typed errors; None leaves the refusal to its status.
-Translate = Callable[[Refusal], ServerError | None]
-
-
 class Client:
     """Speaks with one server. Used within one event loop; ``close`` at the end."""
 
     def __init__(
-        self, address: Address, *, deadline_s: float = DEFAULT_DEADLINE_S, translate: Translate = lambda _: None
+        self, address: Address, *, patience: Patience | None = None, translate: Translate = lambda _: None
     ) -> None:
         self.address = address
-        self.deadline_s = deadline_s
+        self.patience = patience or Patience()
+        self.deadline_s = self.patience.deadline_s
         self._translate = translate
         key = address.key()
         # no limit on connections: the engine's own limit says how many requests there are at once
@@ -155,31 +125,9 @@ class Client:
             body = None
         if status < HTTPStatus.MULTIPLE_CHOICES:
             return body
-        refusal = Refusal(status, body, headers, path)
-        raise self._translate(refusal) or self._by_status(refusal)
-
-    def _by_status(self, refusal: Refusal) -> ServerError:
-        status, where = refusal.status, f"{self.address}: status {refusal.status} from {refusal.path}"
-        retry_after_s = retry_after_seconds(refusal.headers.get("retry-after"))
-        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            return DeniedError(f"{where}: {self._about_the_key()}")
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
-            return BusyError(f"{where}: the server takes no more requests for now", retry_after_s)
-        if status == HTTPStatus.SERVICE_UNAVAILABLE:
-            if retry_after_s is not None:
-                return BusyError(f"{where}: the server takes no more requests for now", retry_after_s)
-            return LoadingError(f"{where}: the server is not ready")
-        if status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}:
-            return AbsentError(f"{where}: the server has no such route or model{_its_words(refusal)}")
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return ServerFailedError(f"{where}: the server failed{_its_words(refusal)}")
-        return BadRequestError(f"{where}: the server refuses the request{_its_words(refusal)}")
-
-    def _about_the_key(self) -> str:
-        own, _, common = self.address.key_variables()
-        if self.address.key() is None:
-            return f"the server wants a key; set {common} (or {own}, for this server alone)"
-        return f"the server does not accept the key of {common} (or {own})"
+        is_json = body is not None or not content.strip()
+        refusal = Refusal(status, body, headers, path, is_json)
+        raise self._translate(refusal) or fault_of(refusal, self.address)
 
     def _not_connected(self, error: httpx.TransportError) -> ServerError:
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
@@ -198,12 +146,6 @@ class Client:
             f"{self.address}: the server sends its callers to {target}; documents and keys go to no other host than "
             "the one named: give that address to --model, if you trust it"
         )
-
-
-def _its_words(refusal: Refusal) -> str:
-    """The first line of what the server says, for people; nothing is decided by it."""
-    message = refusal.error_field("message") or refusal.error_field("detail")
-    return f": {message.splitlines()[0][:300]}" if isinstance(message, str) and message.strip() else ""
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

@@ -9,13 +9,17 @@ from thresher.engines.servers.client.transport import Client
 from thresher.engines.servers.fault import BadAnswerError
 from thresher.engines.servers.remote import Remote
 
+#: Each connection holds a thread of the server until it was idle for 5 s, and one that comes while all threads are held
+#: may wait as long: with eight at once and b11549, two of six starts did.
+_AT_ONCE = 2
+
 
 class ServerTokenizer:
     """A :class:`~thresher.models.tokenizer.Tokenizer` that asks the server; called from outside the engine's loop."""
 
     def __init__(self, client: Client, vocabulary_size: int) -> None:
         self._address = client.address
-        self._remote = Remote(client)
+        self._remote = Remote(client, at_once=_AT_ONCE)
         self._vocabulary_size = vocabulary_size
 
     @property

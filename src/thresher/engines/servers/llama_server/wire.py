@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from thresher.engines.servers.client.transport import Refusal
+from thresher.engines.servers.client.refusal import Refusal
 from thresher.engines.servers.fault import BadAnswerError, LoadingError, ServerError, TooLongError
 
 #: Added to the logits of the valid tokens, so that all others together weigh less than can be written down.

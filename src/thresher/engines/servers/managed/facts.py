@@ -23,6 +23,7 @@ class LaunchFacts:
     recurrent: bool  # the model keeps a state beside, or instead of, a KV cache
     scratch_folder: str | None = None  # where slots may be saved; as the server sees it
     api_key: str | None = None  # only for servers that take it as an argument alone
+    key_file: str | None = None  # that holds it as such an argument; as the server sees it
 
     def __post_init__(self) -> None:
         for name in ("context_tokens", "slots", "gpus", "micro_batch_tokens"):

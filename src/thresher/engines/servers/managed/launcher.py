@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shlex
@@ -40,6 +41,7 @@ class Launcher:
     version: str
     facts: LaunchFacts  # host, port and key are those of a place
     model_path: Path
+    secrets_folder: Path | None  # of ours alone; None where nothing may be written
     notices: tuple[str, ...]
 
     def __call__(self, place: Place) -> Launch:
@@ -49,23 +51,25 @@ class Launcher:
         environment = {name: value for name, value in program.environment.items() if name not in os.environ}
         if key_variable is not None and place.api_key is not None:
             environment[key_variable] = place.api_key
-        arguments = self.arguments(place)
+        key_file = self._write_key_file(place.api_key) if place.api_key and self.keeps_key_in_file else None
+        arguments = self.arguments(place, key_file)
         if container is None:
             return Launch(command=(*self.installed.command, *arguments), environment=environment)
         name = f"thresher-{program.name}-{secrets.token_hex(4)}"
-        command = container.run(
-            arguments, name=name, place=place, folders=folders_of(self.model_path), variables=environment
-        )
+        folders = [*folders_of(self.model_path), *([] if key_file is None else [key_file.parent])]
+        command = container.run(arguments, name=name, place=place, folders=folders, variables=environment)
         return Launch(command=command, environment=environment, cleanup=container.remove(name), listens_itself=False)
 
-    def arguments(self, place: Place) -> list[str]:
+    def arguments(self, place: Place, key_file: Path | None = None) -> list[str]:
         """The program's arguments for ``place``, in the spelling of the version that is installed."""
         inside = self.installed.container is not None
+        as_argument = self.takes_key and self.installed.program.key_variable is None and key_file is None
         facts = replace(
             self.facts,
             host=INNER_HOST if inside else place.host,
             port=INNER_PORT if inside else place.port,
-            api_key=place.api_key if self.takes_key and self.installed.program.key_variable is None else None,
+            api_key=place.api_key if as_argument else None,
+            key_file=None if key_file is None else str(key_file),
         )
         spelled, unmet = spell(self.installed.program.wishes(facts), self.known)
         needed = [_names(one) for one in unmet if one.needed]
@@ -80,6 +84,20 @@ class Launcher:
     def takes_key(self) -> bool:
         """Whether this version asks its callers for a key."""
         return _API_KEY in self.known
+
+    @property
+    def keeps_key_in_file(self) -> bool:
+        """Whether this version reads its key from a file of options, and the file can be written."""
+        option = self.installed.program.key_file_option
+        return self.takes_key and option in self.known and self.secrets_folder is not None
+
+    def _write_key_file(self, api_key: str) -> Path:
+        assert self.secrets_folder is not None, "it was looked for"  # noqa: S101
+        path = self.secrets_folder.absolute() / "key.yaml"
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(f"{_API_KEY.lstrip('-')}: {json.dumps(api_key)}\n")  # a JSON string is a YAML one
+        return path
 
     def unknown_options(self) -> tuple[str, ...]:
         """What was wished for and this version does not know."""
@@ -117,7 +135,7 @@ def make_launcher(
     facts = _facts(installed, model, options, sizes, on_gpu=bool(gpus), scratch=scratch)
     launcher = Launcher(
         installed=installed, known=known, version=version, facts=facts, model_path=model.files.path,
-        notices=sizes.notices,
+        secrets_folder=scratch, notices=sizes.notices,
     )  # fmt: skip
     return replace(launcher, notices=_notices(launcher, gpus))
 
@@ -188,7 +206,18 @@ def _notices(launcher: Launcher, gpus: Sequence[GpuFacts]) -> tuple[str, ...]:
     )
     unknown = launcher.unknown_options()
     missing = (f"this {program.name} has no option {', '.join(unknown)}; it is started without",) if unknown else ()
-    return (chosen, *launcher.notices, *missing)
+    return (chosen, *launcher.notices, *missing, *_exposure(launcher))
+
+
+def _exposure(launcher: Launcher) -> tuple[str, ...]:
+    program = launcher.installed.program
+    option = program.key_file_option
+    if option is None or option in launcher.known or not launcher.takes_key:
+        return ()
+    return (
+        f"this {program.name} has no option {option}: its key stands in the list of processes, where other users of "
+        f"this machine can see it for as long as the server runs; a newer {program.name} reads it from a file",
+    )
 
 
 def _names(one: Wish) -> str:

@@ -37,6 +37,7 @@ class Program:
     reads: str  # the kind of model: "gguf" or "checkpoint"
     model_is_positional: bool = False
     key_variable: str | None = None  # of the environment it takes its API key from; None: an option only
+    key_file_option: str | None = None  # that names a YAML file of options, which may hold the key
     environment: Mapping[str, str]  # set unless the user has
 
 
@@ -95,6 +96,7 @@ PROGRAMS: Mapping[str, Program] = {
         install="pip install sglang, in an environment of its own",
         wishes=sglang.wishes,
         reads="checkpoint",
+        key_file_option="--config",
         environment={},
     ),
 }

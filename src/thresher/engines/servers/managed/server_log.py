@@ -24,20 +24,25 @@ class ServerLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._start = 0  # where the latest start begins
+        self._secret: str | None = None
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
         except OSError as error:
             raise JobError(f"the log {path} cannot be written: {error.strerror}; choose another --job") from error
 
+    def conceal(self, secret: str | None) -> None:
+        """From now on, ``secret`` is not shown: some programs take their key as an argument, or tell it themselves."""
+        self._secret = secret
+
+    def _shown(self, text: str) -> str:
+        return text.replace(self._secret, "...") if self._secret else text
+
     def begin(self, command: Sequence[str]) -> None:
-        """Head the output of a new start, without the key that some programs take as an argument only."""
-        shown = [
-            "..." if before == "--api-key" else word for before, word in zip(["", *command], command, strict=False)
-        ]
+        """Head the output of a new start."""
         with self.path.open("ab") as file:
             self._start = file.tell()
-            file.write(f"\n=== {time.strftime('%Y-%m-%d %H:%M:%S')} {shlex.join(shown)}\n".encode())
+            file.write(f"\n=== {time.strftime('%Y-%m-%d %H:%M:%S')} {self._shown(shlex.join(command))}\n".encode())
 
     def tail(self, lines: int = 12) -> str:
         """The last lines of the latest start, without its head."""
@@ -46,4 +51,4 @@ class ServerLog:
             file.seek(max(self._start if self._start <= size else 0, size - _TAIL_BYTES))
             text = file.read().decode("utf-8", "replace")
         written = [line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith("=== ")]
-        return "\n".join(written[-lines:])
+        return self._shown("\n".join(written[-lines:]))

@@ -81,7 +81,7 @@ class Supervisor:
             EngineError: it ended for another reason, or was not healthy in time; the message ends with its log's end.
         """
         for attempt in range(1, _PORT_ATTEMPTS + 1):
-            place = Place(host=LOOPBACK, port=reserve_port(), api_key=secrets.token_urlsafe(32))
+            place = Place(host=LOOPBACK, port=reserve_port(), api_key=secrets.token_hex(32))
             try:
                 self._start_at(place)
                 break
@@ -169,6 +169,7 @@ class Supervisor:
             raise _ClosingError
 
     def _start_at(self, place: Place) -> None:
+        self._log.conceal(place.api_key)
         launch = self._prepare(place)
         self._process = ServerProcess(launch.command, self._log, launch.environment, launch.cleanup)
         try:

@@ -9,7 +9,8 @@ from typing import Any
 
 from thresher.answers import Answer, AnswerTrie
 from thresher.engines.servers.adapter import ServerFacts, Wishes
-from thresher.engines.servers.client.transport import Client, Refusal
+from thresher.engines.servers.client.refusal import Refusal
+from thresher.engines.servers.client.transport import Client
 from thresher.engines.servers.fault import AbsentError, BadRequestError, ServerError, TooLongError
 from thresher.engines.servers.model_list import fingerprint_of, model_cards, wanted_card
 from thresher.engines.servers.openai.asking import Asking, ChatModel
@@ -26,6 +27,7 @@ _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_con
 _TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"})
 #: Texts denser than the sample (figures, tables) have fewer bytes in a token; so much room is left for them.
 _DENSE_TEXT_SHARE = 0.8
+_HEALTH_DEADLINE_S = 10.0
 
 
 class OpenAi:
@@ -80,7 +82,8 @@ class OpenAiAdapter:
     async def check(self) -> None:
         """Whether it still lists its models, or at least answers."""
         try:
-            await self.client.get(f"{self.client.address.openai_url}/models")
+            path = f"{self.client.address.openai_url}/models"
+            await self.client.get(path, deadline_s=min(_HEALTH_DEADLINE_S, self.client.deadline_s))
         except (AbsentError, BadRequestError):
             return
 

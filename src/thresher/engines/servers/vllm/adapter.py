@@ -5,7 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from thresher.engines.servers.adapter import ServerFacts, Wishes
-from thresher.engines.servers.client.transport import Client, Refusal
+from thresher.engines.servers.client.refusal import Refusal
+from thresher.engines.servers.client.transport import Client
 from thresher.engines.servers.fault import (
     AbsentError,
     BadAnswerError,

@@ -2,6 +2,8 @@
 
 - Prompts go through in chunks of 32,768 tokens.
 - On models with recurrent layers no radix cache, as with vLLM's prefix cache, and their state in bfloat16.
+- The key comes in a YAML file of ``--config`` (its docs/advanced_features/server_arguments.md): no variable holds it
+  (issue 36346), and what stands in the file does not stand in the list of processes.
 """
 
 from __future__ import annotations
@@ -27,9 +29,16 @@ def wishes(facts: LaunchFacts) -> list[Wish]:
         wish(_MEMORY_SHARE, "--mem-fraction-static"),
         *_recurrence(facts),
         *([wish(facts.gpus, "--tp-size", "--tensor-parallel-size", needed=True)] if facts.gpus > 1 else []),
-        *([] if facts.api_key is None else [wish(facts.api_key, "--api-key")]),
+        *_key(facts),
         wish("warning", "--log-level-http"),
     ]
+
+
+def _key(facts: LaunchFacts) -> list[Wish]:
+    """From a file of arguments where there is one: other users see the list of processes."""
+    if facts.key_file is not None:
+        return [wish(facts.key_file, "--config")]
+    return [] if facts.api_key is None else [wish(facts.api_key, "--api-key")]
 
 
 def _recurrence(facts: LaunchFacts) -> list[Wish]:
