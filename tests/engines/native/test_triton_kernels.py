@@ -89,7 +89,7 @@ def test_norm(tokens: int, width: int, dtype: torch.dtype) -> None:
 
 
 @given(st.integers(1, 20), st.integers(1, 70), st.booleans(), st.booleans())
-@settings(max_examples=15)
+@settings(max_examples=10)
 def test_norm_of_any_size(tokens: int, width: int, plain: bool, quantize: bool) -> None:
     """The interpreter has eight programs: fewer rows, as many, and more."""
     kernel, reference = both("norm")
@@ -169,22 +169,29 @@ def test_norm_rotate(tokens: int, heads: int, size: int, half: int, dtype: torch
 CONV_SIZES = [(4, 16, 64), (2, 16, 120), (1, 20, 33), (1, 16, 48)]
 
 
+#: The starts of sequences at the edges of blocks and within, and the last block moved up by nearly all of it.
+CONV_LENGTHS = [(1,), (2, 1, 3, 40), (33, 31, 5, 1, 1, 64)]
+
+
 @dtypes
-@pytest.mark.parametrize("lengths", [(1,), (2, 1, 3, 40), (33, 31, 5, 1, 1, 64), (65,), (3, 62, 1), (2, 65)])
-@pytest.mark.parametrize("sizes", CONV_SIZES)
+@pytest.mark.parametrize(
+    ("lengths", "sizes"),
+    [
+        *((lengths, sizes) for lengths in CONV_LENGTHS for sizes in CONV_SIZES),
+        *((lengths, CONV_SIZES[0]) for lengths in [(65,), (3, 62, 1), (2, 65)]),
+    ],
+)
 def test_conv(lengths: tuple[int, ...], sizes: tuple[int, int, int], dtype: torch.dtype) -> None:
-    if sizes != CONV_SIZES[0] and lengths[0] in (65, 3):
-        pytest.skip("these lengths are about blocks of 64 rows")
     check_conv(lengths, sizes, 4, dtype)
 
 
 @pytest.mark.parametrize("width", [2, 3, 5])
 def test_conv_by_any_number_of_taps(width: int) -> None:
-    check_conv((1, 40, 2, 5, 30), CONV_SIZES[0], width, torch.float32)
+    check_conv((1, 5, 40), CONV_SIZES[0], width, torch.float32)
 
 
-@given(st.lists(st.integers(1, 70), min_size=1, max_size=4), st.sampled_from(CONV_SIZES))
-@settings(max_examples=10)
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=3), st.sampled_from(CONV_SIZES))
+@settings(max_examples=4)
 def test_conv_of_any_lengths(lengths: list[int], sizes: tuple[int, int, int]) -> None:
     check_conv(lengths, sizes, 4, torch.float32)
 
@@ -195,12 +202,9 @@ def test_conv_slides_where_blocks_are_full(
     tokens: int, sizes: tuple[int, int, int], slides: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel, _ = both("conv")
-    taken = []
-    for name in ("_by_sliding", "_by_tiles"):
-        real = getattr(kernel, name)
-        monkeypatch.setattr(kernel, name, lambda *given, name=name, real=real: (taken.append(name), real(*given)))
+    other = "_by_tiles" if slides else "_by_sliding"
+    monkeypatch.delattr(kernel, other)
     check_conv((tokens,), sizes, 4, torch.float32)
-    assert taken == ["_by_sliding" if slides else "_by_tiles"]
 
 
 def check_conv(lengths: Sequence[int], sizes: tuple[int, int, int], width: int, dtype: torch.dtype) -> None:

@@ -119,7 +119,7 @@ def factors_or(rows: Rows) -> torch.Tensor:
 
 def warps(values: int, each: int = _VALUES_PER_WARP) -> int:
     """Warps for a program that holds ``values``, ``each`` of them to a warp up to the most there may be."""
-    return max(1, min(_LARGEST_WARPS, triton.next_power_of_2(triton.cdiv(values, each))))
+    return int(max(1, min(_LARGEST_WARPS, triton.next_power_of_2(triton.cdiv(values, each)))))
 
 
 def head_warps(blocks: int, together: int, block: int) -> int:

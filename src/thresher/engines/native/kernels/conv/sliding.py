@@ -71,10 +71,11 @@ def _slide(
     every load still has the time of four rows before it is needed.
     """
     even, odd = _four(at + inner, CHANNELS), _four(at + 4 * CHANNELS + inner, CHANNELS)
+    earlier = tl.zeros(inner.shape, tl.int64) + start  # how many rows there are before
     before = (
-        load(at - 3 * CHANNELS + inner, start >= 3, False),
-        load(at - 2 * CHANNELS + inner, start >= 2, False),
-        load(at - CHANNELS + inner, start >= 1, False),
+        load(at - 3 * CHANNELS + inner, earlier >= 3, False),
+        load(at - 2 * CHANNELS + inner, earlier >= 2, False),
+        load(at - CHANNELS + inner, earlier >= 1, False),
     )
     weights = _four(taps + inner, CHANNELS)
     for row in range(0, ROWS, 8):

@@ -70,5 +70,5 @@ def _sigmoid_gate(
         columns = head * size + inner
         values = load(x + base + columns, mask, FULL)
         z = load(gate + row * gate_stride + head * gate_head_stride + inner, mask, FULL)
-        held = held + ((values * sigmoid(z), one, columns, mask),)  # noqa: RUF005
+        held = held + ((values * sigmoid(z), one, columns, mask),)  # type: ignore[assignment]  # noqa: RUF005
     store_heads(held, out + base, factors + row, QUANTIZE, FULL)

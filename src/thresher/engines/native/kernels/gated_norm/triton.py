@@ -71,5 +71,5 @@ def _gated_norm(
         values = load(x + base + columns, mask, FULL)
         z = load(gate + base + columns, mask, FULL)
         factor = tl.rsqrt(tl.sum(values * values, axis=1) / size + eps)
-        held = held + ((values * weight * (z * sigmoid(z)), factor, columns, mask),)  # noqa: RUF005
+        held = held + ((values * weight * (z * sigmoid(z)), factor, columns, mask),)  # type: ignore[assignment]  # noqa: RUF005
     store_heads(held, out + base, factors + row, QUANTIZE, FULL)
