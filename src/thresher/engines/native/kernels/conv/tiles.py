@@ -28,7 +28,7 @@ def conv_tiles(
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Queries, keys and values of all rows; the first of each sequence are wrong but for those of the first."""
+    """Queries, keys and values of all rows; the first of each sequence are left to ``conv_edges``."""
     first_row = tl.program_id(1).to(tl.int64) * ROWS
     head = tl.program_id(0)
     offset = tl.arange(0, ROWS)
