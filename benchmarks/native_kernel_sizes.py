@@ -18,14 +18,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from thresher.engines.native.kernels.conv import triton as conv
+from thresher.engines.native.kernels.conv import sliding, tiles
+from thresher.engines.native.kernels.conv.edges import conv_edges
 from thresher.engines.native.kernels.delta_gates import triton as delta_gates
 from thresher.engines.native.kernels.gate import triton as gate
 from thresher.engines.native.kernels.gated_norm import triton as gated_norm
 from thresher.engines.native.kernels.norm import triton as norm
 from thresher.engines.native.kernels.rotate import triton as rotate
 from thresher.engines.native.kernels.swiglu import triton as swiglu
-from thresher.engines.native.kernels.triton_rows import two_blocks, warps
+from thresher.engines.native.kernels.triton_rows import head_blocks, head_warps, two_blocks, warps
 
 #: Name -> compute capability, shared memory of a block in bytes (CUDA programming guide), whether it has E4M3.
 GPUS: dict[str, tuple[int, int, bool]] = {
@@ -68,31 +69,45 @@ def main() -> None:
 def _kernels(quantize: bool) -> Iterator[tuple[str, Any, list[str], dict[str, Any], int]]:
     """Name, kernel, types of what is passed, constants, warps; as the modules' own functions launch them."""
     out, ending = (_EIGHT, " to fp8") if quantize else (_HALF, "")
+    rounding = {"QUANTIZE": quantize, "FULL": True}
     block, rest = two_blocks(5120)
     pointers = [_HALF, _WIDE, _HALF, out, _WIDE]
-    constants = {"PLAIN": not quantize, "QUANTIZE": quantize, "BLOCK": block, "REST": rest}
-    yield f"norm{ending}", norm._norm, [*pointers, "i32", "i32", "fp32"], constants, warps(block)
+    constants = {"PLAIN": not quantize, **rounding, "STAGES": norm.stages(5120, 2), "BLOCK": block, "REST": rest}
+    yield f"norm{ending}", norm._norm, [*pointers, *["i32"] * 3, "fp32"], constants, norm.launch_warps(block)
     block, rest = two_blocks(17_408)
-    constants = {"QUANTIZE": quantize, "BLOCK": block, "REST": rest}
-    pointers = [_HALF, out, _WIDE]
-    yield f"swiglu{ending}", swiglu._swiglu, [*pointers, "i32", "i32"], constants, warps(block)
-    constants = {"QUANTIZE": quantize, "HEADS": 64, "BLOCK": 128}
+    constants = {**rounding, "BLOCK": block, "REST": rest}
+    count = swiglu.launch_warps(block, quantize=quantize)
+    yield f"swiglu{ending}", swiglu._swiglu, [_HALF, out, _WIDE, "i32", "i32"], constants, count
+    blocks = head_blocks(48, 128)
+    constants = {**rounding, **dict(zip(("BLOCKS", "HEADS", "BLOCK"), blocks, strict=True))}
     pointers = [_HALF, _HALF, _WIDE, out, _WIDE]
-    yield f"gated_norm{ending}", gated_norm._gated_norm, [*pointers, "i32", "i32", "fp32"], constants, warps(64 * 128)
-    constants = {"QUANTIZE": quantize, "HEADS": 32, "BLOCK": 256}
-    pointers = [_HALF, _HALF, out, _WIDE]
-    yield f"sigmoid_gate{ending}", gate._sigmoid_gate, [*pointers, *["i32"] * 4], constants, warps(32 * 256)
+    types = [*pointers, "i32", "i32", "fp32"]
+    yield f"gated_norm{ending}", gated_norm._gated_norm, types, constants, head_warps(*blocks)
+    blocks = head_blocks(24, 256)
+    constants = {**rounding, **dict(zip(("BLOCKS", "HEADS", "BLOCK"), blocks, strict=True))}
+    types = [_HALF, _HALF, out, _WIDE, *["i32"] * 4]
+    yield f"sigmoid_gate{ending}", gate._sigmoid_gate, types, constants, head_warps(*blocks)
     if quantize:
         return
     constants = {"HEADS": 32, "BLOCK": 256}
     pointers = [_HALF, _WIDE, _WIDE, _WIDE, _HALF]
     yield "norm_rotate", rotate._norm_rotate, [*pointers, *["i32"] * 5, "fp32"], constants, warps(32 * 256)
-    constants = {"ALIGNED": True, "WIDTH": 4, "ROWS": conv._ROWS, "BLOCK": 128}
-    pointers = [_HALF, _WIDE, _HALF, "*i32", "*i32", _HALF, _HALF, _HALF]
-    yield "conv", conv._conv, [*pointers, *["i32"] * 4, "fp32"], constants, conv._WARPS
+    yield from _conv_kernels()
     constants = {"ROWS": delta_gates._ROWS, "BLOCK": 64}
     types = [_HALF, _WIDE, _WIDE, _WIDE, _WIDE, "i32", "i32", "i32"]
     yield "delta_gates", delta_gates._delta_gates, types, constants, delta_gates._WARPS
+
+
+def _conv_kernels() -> Iterator[tuple[str, Any, list[str], dict[str, Any], int]]:
+    sizes = {"CHANNELS": 10_240, "KEY_HEADS": 16, "KEY_DIM": 128}
+    made = [_HALF, _HALF, _HALF]
+    constants = {**sizes, "ROWS": sliding.ROWS, "HEADS": sliding.HEADS}
+    types = [_HALF, _WIDE, *made, "i32", "fp32"]
+    yield "conv_sliding", sliding.conv_sliding, types, constants, sliding.WARPS
+    constants = {**sizes, "WIDTH": 4, "BLOCK": 128}
+    tiled = {**constants, "ALIGNED": True, "ROWS": tiles.ROWS}
+    yield "conv_tiles", tiles.conv_tiles, types, tiled, tiles.WARPS
+    yield "conv_edges", conv_edges, [_HALF, _WIDE, _HALF, "*i64", *made, _HALF, "fp32"], constants, 1
 
 
 def _compile(kernel: Any, types: list[str], constants: dict[str, Any], count: int, target: int) -> dict[str, int]:

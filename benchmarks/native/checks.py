@@ -36,7 +36,15 @@ def check_kernels(device: torch.device) -> dict[str, float]:
             for kind in ("triton", "reference")
         )
         errors |= _compare(name, fast, plain, arguments)
-    parts = (_check_conv, _check_gates, _check_delta_rule, _check_attention, _check_products)
+    parts = (
+        _check_norm_of_many_rows,
+        _check_conv,
+        _check_rotate,
+        _check_gates,
+        _check_delta_rule,
+        _check_attention,
+        _check_products,
+    )
     return errors | {name: error for check in parts for name, error in check(device).items()}
 
 
@@ -100,11 +108,7 @@ def _numbers(*shape: int, device: torch.device) -> torch.Tensor:
 def _elementwise(device: torch.device) -> Iterator[tuple[str, str, dict[str, Any]]]:
     tokens = 1003
     scale = 1 + 0.1 * _numbers(5120, device=device)
-    yield (
-        "norm",
-        "norm",
-        {"x": _numbers(tokens, 5120, device=device), "scale": scale, "eps": _EPS},
-    )
+    yield "norm", "norm", {"x": _numbers(tokens, 5120, device=device), "scale": scale, "eps": _EPS}
     yield "swiglu", "swiglu", {"gate_up": _numbers(tokens, 2 * 17_408, device=device)}
     heads = _numbers(tokens, 48, 128, device=device)
     gates = _numbers(tokens, 48 * 128, device=device)
@@ -151,19 +155,43 @@ def _values(made: Any) -> torch.Tensor:
     return values if made.factors is None else values * made.factors
 
 
+def _check_norm_of_many_rows(device: torch.device) -> dict[str, float]:
+    """More rows than programs, and a width that leaves a remainder; both forms at once."""
+    from thresher.engines.native.kernels.norm import reference, triton
+
+    errors = {}
+    for tokens, width in ((10_007, 5120), (3001, 5000), (9, 40_000)):
+        x, scale = _numbers(tokens, width, device=device).bfloat16(), 1 + 0.1 * _numbers(width, device=device)
+        found = triton.norm(x, scale, _EPS, plain=True, quantize=True)
+        expected = reference.norm(x.float(), scale, _EPS, plain=True, quantize=False).plain_rows()
+        errors[f"kernel bf16 norm of {tokens} x {width}"] = relative_error(found.plain_rows(), expected)
+        errors[f"kernel fp8 norm of {tokens} x {width}"] = relative_error(_values(found.rows), expected)
+    return errors
+
+
 def _check_conv(device: torch.device) -> dict[str, float]:
     from thresher.engines.native.kernels.conv import reference, triton
 
-    sizes = {"key_heads": 16, "key_dim": 128}
-    x = _numbers(sum(_LENGTHS), 10_240, device=device).to(torch.bfloat16)
-    taps = _numbers(10_240, 4, device=device)
-    before = _numbers(len(_LENGTHS), 3, 10_240, device=device).to(torch.bfloat16)
-    found = triton.causal_conv(x, taps, before, _LENGTHS, **sizes)
-    expected = reference.causal_conv(x.float(), taps, before.float(), _LENGTHS, **sizes)
-    return {
-        f"kernel bf16 conv {part}": relative_error(getattr(found, part), getattr(expected, part))
-        for part in ("queries", "keys", "values", "tails")
-    } | _check_rotate(device)
+    cases: dict[str, tuple[Sequence[int], int]] = {
+        "": (_LENGTHS, 16),
+        " of short sequences": ([1, 2, 3, 4, 5, 67] * 100, 16),
+        " of one sequence": ([4001], 16),
+        " of one sequence, its last block a row on": ([65], 16),
+        " of few rows": ([3, 60], 16),
+        " in tiles": (_LENGTHS, 15),  # heads that do not go into blocks of four
+    }
+    errors = {}
+    for name, (lengths, key_heads) in cases.items():
+        sizes = {"key_heads": key_heads, "key_dim": 128}
+        channels = 2 * key_heads * 128 + 6144
+        x = _numbers(sum(lengths), channels, device=device).to(torch.bfloat16)
+        taps = _numbers(channels, 4, device=device)
+        before = _numbers(len(lengths), 3, channels, device=device).to(torch.bfloat16)
+        found = triton.causal_conv(x, taps, before, lengths, **sizes)
+        expected = reference.causal_conv(x.float(), taps, before.float(), lengths, **sizes)
+        for part in ("queries", "keys", "values", "tails"):
+            errors[f"kernel bf16 conv{name} {part}"] = relative_error(getattr(found, part), getattr(expected, part))
+    return errors
 
 
 def _check_rotate(device: torch.device) -> dict[str, float]:

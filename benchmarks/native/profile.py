@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 _COMPONENTS: tuple[tuple[str, str], ...] = (
     ("DeltaNet rule", r"chunk_|gated_delta|solve_tril|recompute_w_u|cumsum|kkt|delta_?rule|flat::"),
     ("attention", r"flash|fmha|attention|_merge"),
-    ("convolution", r"^_conv\b|^_copy_tail|causal_conv"),
+    ("convolution", r"^conv_(sliding|tiles|edges)|causal_conv"),
     ("norms, gates and rounding", r"^_(norm|swiglu|gated_norm|sigmoid_gate|norm_rotate|quantize|delta_gates)"),
     ("experts' multiplies", r"^_multiply"),
     ("4 bits to 8 or 16", r"^_expand"),

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 if sys.platform != "linux":
     pytest.skip("Triton is for Linux", allow_module_level=True)
@@ -75,7 +78,7 @@ def test_rounding_rows_of_zeros() -> None:
 
 
 @dtypes
-@pytest.mark.parametrize(("tokens", "width"), [(1, 16), (5, 48), (2, 1025)])
+@pytest.mark.parametrize(("tokens", "width"), [(1, 16), (5, 48), (2, 1025), (8, 5), (9, 40), (19, 1)])
 def test_norm(tokens: int, width: int, dtype: torch.dtype) -> None:
     kernel, reference = both("norm")
     x, scale = numbers(tokens, width, dtype=dtype), 1 + numbers(width, seed=1)
@@ -83,6 +86,25 @@ def test_norm(tokens: int, width: int, dtype: torch.dtype) -> None:
     expected = reference.norm(x, scale, EPS, plain=True, quantize=True)
     close(found.plain, expected.plain)
     close(found.rows.factors, _factors(expected.plain, found.rows.factors, dtype))
+
+
+@given(st.integers(1, 20), st.integers(1, 70), st.booleans(), st.booleans())
+@settings(max_examples=10)
+def test_norm_of_any_size(tokens: int, width: int, plain: bool, quantize: bool) -> None:
+    """The interpreter has eight programs: fewer rows, as many, and more."""
+    kernel, reference = both("norm")
+    x, scale = numbers(tokens, 2 * width)[:, :width], 1 + numbers(width, seed=1)
+    found = kernel.norm(x, scale, EPS, plain=plain, quantize=quantize)
+    expected = reference.norm(x, scale, EPS, plain=True, quantize=True)
+    if plain:
+        close(found.plain, expected.plain)
+    if quantize:
+        close(found.rows.factors, expected.rows.factors)
+
+
+def test_long_rows_of_a_norm_are_not_sent_ahead() -> None:
+    kernel, _ = both("norm")
+    assert [kernel.stages(width, 2) for width in (5120, 8192, 16_384)] == [3, 3, 1]
 
 
 @dtypes
@@ -94,7 +116,7 @@ def test_norm_makes_only_what_is_asked_for(dtype: torch.dtype) -> None:
 
 
 @dtypes
-@pytest.mark.parametrize(("tokens", "width"), [(1, 16), (5, 40), (2, 1030)])
+@pytest.mark.parametrize(("tokens", "width"), [(1, 16), (5, 40), (2, 1030), (3, 48), (2, 1)])
 def test_swiglu(tokens: int, width: int, dtype: torch.dtype) -> None:
     kernel, reference = both("swiglu")
     gate_up = numbers(tokens, 2 * width, dtype=dtype)
@@ -105,7 +127,7 @@ def test_swiglu(tokens: int, width: int, dtype: torch.dtype) -> None:
 
 
 @dtypes
-@pytest.mark.parametrize(("tokens", "heads", "size"), [(1, 6, 20), (5, 4, 16), (3, 1, 33)])
+@pytest.mark.parametrize(("tokens", "heads", "size"), [(1, 6, 20), (5, 4, 16), (3, 1, 33), (2, 48, 128), (2, 20, 120)])
 def test_gated_norm(tokens: int, heads: int, size: int, dtype: torch.dtype) -> None:
     kernel, reference = both("gated_norm")
     x, gate = numbers(tokens, heads, size, dtype=dtype), numbers(tokens, heads * size, dtype=dtype, seed=1)
@@ -117,7 +139,9 @@ def test_gated_norm(tokens: int, heads: int, size: int, dtype: torch.dtype) -> N
 
 
 @dtypes
-@pytest.mark.parametrize(("tokens", "heads", "size"), [(1, 3, 24), (5, 4, 16)])
+@pytest.mark.parametrize(
+    ("tokens", "heads", "size"), [(1, 3, 24), (5, 4, 16), (2, 24, 256), (2, 11, 250), (1, 1, 2050)]
+)
 def test_sigmoid_gate(tokens: int, heads: int, size: int, dtype: torch.dtype) -> None:
     kernel, reference = both("gate")
     x, projected = numbers(tokens, heads, size, dtype=dtype), numbers(tokens, heads, 2 * size, dtype=dtype, seed=1)
@@ -140,23 +164,57 @@ def test_norm_rotate(tokens: int, heads: int, size: int, half: int, dtype: torch
     close(found, expected)
 
 
+#: Heads of keys, their size, channels of values. The first slides from 64 rows on; the others, of sizes that do not
+#: fill four heads or blocks, are made in tiles.
+CONV_SIZES = [(4, 16, 64), (2, 16, 120), (1, 20, 33), (1, 16, 48)]
+
+
+#: The starts of sequences at the edges of blocks and within, and the last block moved up by nearly all of it.
+CONV_LENGTHS = [(1,), (2, 1, 3, 40), (33, 31, 5, 1, 1, 64)]
+
+
 @dtypes
-@pytest.mark.parametrize("lengths", [(1,), (2, 1, 3, 40), (33, 31, 5, 1, 1, 64)])
-@pytest.mark.parametrize(("key_heads", "key_dim", "values"), [(2, 16, 120), (1, 20, 33), (1, 16, 48)])
-def test_conv(
-    lengths: tuple[int, ...],
-    key_heads: int,
-    key_dim: int,
-    values: int,
-    dtype: torch.dtype,
+@pytest.mark.parametrize(
+    ("lengths", "sizes"),
+    [
+        *((lengths, sizes) for lengths in CONV_LENGTHS for sizes in CONV_SIZES),
+        *((lengths, CONV_SIZES[0]) for lengths in [(65,), (3, 62, 1), (2, 65)]),
+    ],
+)
+def test_conv(lengths: tuple[int, ...], sizes: tuple[int, int, int], dtype: torch.dtype) -> None:
+    check_conv(lengths, sizes, 4, dtype)
+
+
+@pytest.mark.parametrize("width", [2, 3, 5])
+def test_conv_by_any_number_of_taps(width: int) -> None:
+    check_conv((1, 5, 40), CONV_SIZES[0], width, torch.float32)
+
+
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=3), st.sampled_from(CONV_SIZES))
+@settings(max_examples=4)
+def test_conv_of_any_lengths(lengths: list[int], sizes: tuple[int, int, int]) -> None:
+    check_conv(lengths, sizes, 4, torch.float32)
+
+
+@pytest.mark.parametrize(("tokens", "sizes", "slides"), [(63, CONV_SIZES[0], False), (64, CONV_SIZES[0], True),
+                                                        *((64, sizes, False) for sizes in CONV_SIZES[1:])])  # fmt: skip
+def test_conv_slides_where_blocks_are_full(
+    tokens: int, sizes: tuple[int, int, int], slides: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    kernel, _ = both("conv")
+    other = "_by_tiles" if slides else "_by_sliding"
+    monkeypatch.delattr(kernel, other)
+    check_conv((tokens,), sizes, 4, torch.float32)
+
+
+def check_conv(lengths: Sequence[int], sizes: tuple[int, int, int], width: int, dtype: torch.dtype) -> None:
     kernel, reference = both("conv")
+    key_heads, key_dim, values = sizes
     channels = 2 * key_heads * key_dim + values
-    x, taps = numbers(sum(lengths), channels, dtype=dtype), numbers(channels, 4, seed=1)
-    before = numbers(len(lengths), 3, channels, dtype=dtype, seed=2)
-    sizes = {"key_heads": key_heads, "key_dim": key_dim}
-    found = kernel.causal_conv(x, taps.to(dtype).float(), before, lengths, **sizes)
-    expected = reference.causal_conv(x, taps, before, lengths, **sizes)
+    x, taps = numbers(sum(lengths), channels, dtype=dtype), numbers(channels, width, seed=1)
+    before = numbers(len(lengths), width - 1, channels, dtype=dtype, seed=2)
+    found = kernel.causal_conv(x, taps.to(dtype).float(), before, lengths, key_heads=key_heads, key_dim=key_dim)
+    expected = reference.causal_conv(x, taps, before, lengths, key_heads=key_heads, key_dim=key_dim)
     close(found.queries, expected.queries)
     close(found.keys, expected.keys)
     torch.testing.assert_close(found.values, expected.values, rtol=TOLERANCE[dtype], atol=4 * TOLERANCE[dtype])

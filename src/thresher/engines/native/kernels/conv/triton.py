@@ -1,4 +1,8 @@
-"""Convolution, SiLU and unit length in one pass: a program makes one head of a block of rows."""
+"""Convolution, SiLU and unit length in one pass over the inputs.
+
+The pass knows nothing of where sequences start, so that no program waits to learn it; a small kernel behind it makes
+the first rows of each sequence again.
+"""
 
 from __future__ import annotations
 
@@ -6,137 +10,98 @@ from collections.abc import Sequence
 
 import torch
 import triton
-import triton.language as tl
 
-from thresher.engines.native.kernels.conv import Convolved
-from thresher.engines.native.kernels.sequences import Places, places
-
-_ROWS, _WARPS = 64, 8  # measured on an H200 at the clock that its power limit leaves
-_TAIL_CHANNELS = 1024
+from thresher.engines.native.kernels.conv import Convolved, sliding, tiles
+from thresher.engines.native.kernels.conv.edges import conv_edges
+from thresher.engines.native.kernels.sequences import sequence_offsets
 
 
 def causal_conv(
     x: torch.Tensor, taps: torch.Tensor, before: torch.Tensor, lengths: Sequence[int], *, key_heads: int, key_dim: int
 ) -> Convolved:
     """See :func:`thresher.engines.native.kernels.conv.causal_conv`."""
-    tokens, channels = x.shape
-    own = places(lengths, x.device)
-    before = before.contiguous()
-    queries, keys = (torch.empty(tokens, key_heads, key_dim, dtype=x.dtype, device=x.device) for _ in range(2))
-    values = torch.empty(tokens, channels - 2 * key_heads * key_dim, dtype=x.dtype, device=x.device)
+    count, context, channels = before.shape
+    queries, keys = (torch.empty(len(x), key_heads, key_dim, dtype=x.dtype, device=x.device) for _ in range(2))
+    values = torch.empty(len(x), channels - 2 * key_heads * key_dim, dtype=x.dtype, device=x.device)
+    tails = torch.empty(count, context, channels, dtype=x.dtype, device=x.device)
+    turned = taps.t().contiguous()  # the taps of neighbouring channels side by side, so that they are loaded together
+    made = Convolved(queries, keys, values, tails)
+    (_by_sliding if _slides(made, len(turned)) else _by_tiles)(x, turned, made)
     block = triton.next_power_of_2(key_dim)
-    grid = (2 * key_heads + triton.cdiv(values.shape[1], block), triton.cdiv(tokens, _ROWS))
-    _conv[grid](
+    conv_edges[(count * context, _heads(made))](
         x,
-        taps.t().contiguous(),  # the taps of neighbouring channels side by side, so that they are loaded together
-        before,
-        own.numbers,
-        own.within,
+        turned,
+        before.contiguous(),
+        sequence_offsets(lengths, x.device),
         queries,
         keys,
         values,
-        tokens,
-        channels,
-        key_heads,
-        key_dim,
+        tails,
         key_dim**-0.5,
-        ALIGNED=key_dim == block and values.shape[1] % block == 0,
-        WIDTH=taps.shape[1],
-        ROWS=_ROWS,
+        CHANNELS=channels,
+        KEY_HEADS=key_heads,
+        KEY_DIM=key_dim,
+        WIDTH=len(turned),
         BLOCK=block,
-        num_warps=_WARPS,
+        num_warps=1,
     )
-    return Convolved(queries, keys, values, _tails(x, before, own))
+    return made
 
 
-def _tails(x: torch.Tensor, before: torch.Tensor, own: Places) -> torch.Tensor:
-    count, context, channels = before.shape
-    tails = torch.empty(count, context, channels, dtype=x.dtype, device=x.device)
-    grid = (count * context, triton.cdiv(channels, _TAIL_CHANNELS))
-    _copy_tail[grid](x, before, own.offsets, tails, channels, CONTEXT=context, BLOCK=_TAIL_CHANNELS)
-    return tails
+def _heads(made: Convolved) -> int:
+    """Heads of queries and keys, and blocks of values."""
+    _, key_heads, key_dim = made.keys.shape
+    return int(2 * key_heads + triton.cdiv(made.values.shape[1], triton.next_power_of_2(key_dim)))
 
 
-@triton.jit
-def _copy_tail(x, before, offsets, tails, channels, CONTEXT: tl.constexpr, BLOCK: tl.constexpr):
-    sequence = tl.program_id(0) // CONTEXT
-    number = tl.program_id(0) % CONTEXT
-    channel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    mask = channel < channels
-    start = tl.load(offsets + sequence)
-    place = tl.load(offsets + sequence + 1) - start - CONTEXT + number
-    if place >= 0:
-        value = tl.load(x + (start + place) * channels + channel, mask=mask)
-    else:  # the sequence is shorter than that: what was to its left
-        value = tl.load(before + (sequence * CONTEXT + CONTEXT + place) * channels + channel, mask=mask)
-    tl.store(tails + tl.program_id(0).to(tl.int64) * channels + channel, value, mask=mask)
+def _aligned(made: Convolved) -> bool:
+    """Whether every head fills a block."""
+    block = made.keys.shape[2]
+    return bool(block == triton.next_power_of_2(block) and made.values.shape[1] % block == 0)
 
 
-@triton.jit
-def _conv(
-    x,
-    taps,
-    before,
-    numbers,
-    within,
-    queries,
-    keys,
-    values,
-    tokens,
-    channels,
-    key_heads,
-    key_dim,
-    query_scale,
-    ALIGNED: tl.constexpr,
-    WIDTH: tl.constexpr,
-    ROWS: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    first_row = tl.program_id(1).to(tl.int64) * ROWS
-    offset = tl.arange(0, ROWS)
-    row = first_row + offset
-    head = tl.program_id(0)
-    inner = tl.arange(0, BLOCK)
-    is_key = head < 2 * key_heads
-    real = row < tokens
-    if ALIGNED:  # every block is full: without a mask of columns, loads are wide
-        channel = (head * BLOCK + inner)[None, :]
-        full = real[:, None]
-    else:
-        first = tl.where(is_key, head * key_dim, 2 * key_heads * key_dim + (head - 2 * key_heads) * BLOCK)
-        channel = (first + inner)[None, :]
-        full = real[:, None] & (channel < tl.where(is_key, first + key_dim, channels))
-    here = x + first_row * channels
-    place = tl.load(within + row, mask=real, other=WIDTH)
-    weights = taps + tl.minimum(channel, channels - 1)
-    total = tl.zeros([ROWS, BLOCK], tl.float32)
-    if tl.min(place) >= WIDTH - 1:  # within a sequence
-        for tap in tl.static_range(WIDTH):
-            at = here + (offset - (WIDTH - 1 - tap))[:, None] * channels + channel
-            total += tl.load(at, mask=full, other=0.0).to(tl.float32) * tl.load(weights + tap * channels)
-    else:  # a sequence starts here: what was to its left
-        sequence = tl.load(numbers + row, mask=real, other=0).to(tl.int64)
-        for tap in tl.static_range(WIDTH):
-            back = WIDTH - 1 - tap
-            at = here + (offset - back)[:, None] * channels + channel
-            value = tl.load(at, mask=full & (place >= back)[:, None], other=0.0).to(tl.float32)
-            total += value * tl.load(weights + tap * channels)
-        for tap in tl.static_range(WIDTH - 1):
-            at = before + (sequence * (WIDTH - 1) + place + tap)[:, None] * channels + channel
-            value = tl.load(at, mask=full & (place < WIDTH - 1 - tap)[:, None], other=0.0).to(tl.float32)
-            total += value * tl.load(weights + tap * channels)
-    total = total * tl.sigmoid(total)
-    if is_key:
-        total = total * tl.rsqrt(tl.sum(total * total, axis=1) + 1e-6)[:, None]
-        out = queries
-        column = channel
-        if head < key_heads:
-            total = total * query_scale
-        else:
-            out = keys
-            column = channel - key_heads * key_dim
-        tl.store(out + row[:, None] * (key_heads * key_dim) + column, total.to(queries.dtype.element_ty), mask=full)
-    else:
-        column = channel - 2 * key_heads * key_dim
-        width = channels - 2 * key_heads * key_dim
-        tl.store(values + row[:, None] * width + column, total.to(values.dtype.element_ty), mask=full)
+def _slides(made: Convolved, width: int) -> bool:
+    """Whether the faster kernel can make this."""
+    tokens, key_heads, key_dim = made.keys.shape
+    whole = key_heads % sliding.HEADS == 0 and made.values.shape[1] % (sliding.HEADS * key_dim) == 0
+    return width == sliding.TAPS and tokens >= sliding.ROWS and _aligned(made) and whole
+
+
+def _by_sliding(x: torch.Tensor, taps: torch.Tensor, made: Convolved) -> None:
+    tokens, key_heads, key_dim = made.keys.shape
+    sliding.conv_sliding[(_heads(made) // sliding.HEADS, triton.cdiv(tokens, sliding.ROWS))](
+        x,
+        taps,
+        made.queries,
+        made.keys,
+        made.values,
+        tokens,
+        key_dim**-0.5,
+        CHANNELS=x.shape[1],
+        KEY_HEADS=key_heads,
+        KEY_DIM=key_dim,
+        ROWS=sliding.ROWS,
+        HEADS=sliding.HEADS,
+        num_warps=sliding.WARPS,
+    )
+
+
+def _by_tiles(x: torch.Tensor, taps: torch.Tensor, made: Convolved) -> None:
+    tokens, key_heads, key_dim = made.keys.shape
+    tiles.conv_tiles[(_heads(made), triton.cdiv(tokens, tiles.ROWS))](
+        x,
+        taps,
+        made.queries,
+        made.keys,
+        made.values,
+        tokens,
+        key_dim**-0.5,
+        CHANNELS=x.shape[1],
+        KEY_HEADS=key_heads,
+        KEY_DIM=key_dim,
+        ALIGNED=_aligned(made),
+        WIDTH=len(taps),
+        ROWS=tiles.ROWS,
+        BLOCK=triton.next_power_of_2(key_dim),
+        num_warps=tiles.WARPS,
+    )

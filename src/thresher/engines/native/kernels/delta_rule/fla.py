@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from thresher.engines.native.kernels.delta_rule.contract import DeltaRuleInputs
-from thresher.engines.native.kernels.sequences import places
+from thresher.engines.native.kernels.sequences import sequence_offsets
 from thresher.engines.native.transfer import to_device
 
 #: Older ones may not take more value heads than key heads.
@@ -32,7 +32,7 @@ def run(inputs: DeltaRuleInputs) -> tuple[torch.Tensor, torch.Tensor]:
     from fla.ops.gated_delta_rule import chunk_gated_delta_rule
 
     dtype = inputs.values.dtype
-    offsets = places(inputs.lengths, inputs.values.device).offsets
+    offsets = sequence_offsets(inputs.lengths, inputs.values.device)
     outputs, states = chunk_gated_delta_rule(
         inputs.queries.to(dtype)[None],
         inputs.keys.to(dtype)[None],

@@ -17,7 +17,7 @@ from threading import Timer
 import torch
 
 from thresher.engines.native.kernels.delta_rule.contract import DeltaRuleInputs
-from thresher.engines.native.kernels.sequences import places
+from thresher.engines.native.kernels.sequences import sequence_offsets
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def run(inputs: DeltaRuleInputs) -> tuple[torch.Tensor, torch.Tensor]:
         scale=1.0,
         initial_state=inputs.states.transpose(-1, -2).contiguous(),
         output_final_state=True,
-        cu_seqlens=places(inputs.lengths, inputs.values.device).offsets,
+        cu_seqlens=sequence_offsets(inputs.lengths, inputs.values.device),
     )
     return outputs, states.transpose(-1, -2)
 

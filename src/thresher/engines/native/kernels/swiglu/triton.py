@@ -7,7 +7,15 @@ import triton
 import triton.language as tl
 
 from thresher.engines.native.kernels.rows import Rows
-from thresher.engines.native.kernels.triton_rows import empty_rows, factors_or, store_two, two_blocks, warps
+from thresher.engines.native.kernels.triton_rows import (
+    empty_rows,
+    factors_or,
+    load,
+    sigmoid,
+    store_two,
+    two_blocks,
+    warps,
+)
 
 
 def swiglu(gate_up: torch.Tensor, *, quantize: bool) -> Rows:
@@ -23,11 +31,20 @@ def swiglu(gate_up: torch.Tensor, *, quantize: bool) -> Rows:
             gate_up.stride(0),
             width,
             QUANTIZE=quantize,
+            FULL=width == block + rest,
             BLOCK=block,
             REST=rest,
-            num_warps=warps(block),
+            num_warps=launch_warps(block, quantize=quantize),
         )
     return rows
+
+
+def launch_warps(block: int, *, quantize: bool) -> int:
+    """Warps of a program. All of a 27B's layers on an H200, us a token: fp8 1.32 by 16, 1.62 by 8; bf16 1.60 and 1.51.
+
+    The largest value is had only when all of a row is there: the more warps, the sooner.
+    """
+    return warps(block) if quantize else max(1, warps(block) // 2)
 
 
 @triton.jit
@@ -38,22 +55,22 @@ def _swiglu(
     stride,
     width,
     QUANTIZE: tl.constexpr,
+    FULL: tl.constexpr,
     BLOCK: tl.constexpr,
     REST: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, BLOCK)
     columns_2 = BLOCK + tl.arange(0, REST)
-    mask = columns < width
     mask_2 = columns_2 < width
     gates = gate_up + row * stride
-    values = _product(gates, gates + width, columns, mask)
-    values_2 = _product(gates, gates + width, columns_2, mask_2)
-    store_two(values, mask, columns, values_2, mask_2, columns_2, out + row * width, factors + row, QUANTIZE)
+    values = _product(gates, gates + width, columns, None, True)
+    values_2 = _product(gates, gates + width, columns_2, mask_2, FULL)
+    store_two(values, values_2, columns, columns_2, mask_2, out + row * width, factors + row, QUANTIZE, FULL)
 
 
 @triton.jit
-def _product(gates, ups, columns, mask):
-    gate = tl.load(gates + columns, mask=mask, other=0.0).to(tl.float32)
-    up = tl.load(ups + columns, mask=mask, other=0.0).to(tl.float32)
-    return gate * tl.sigmoid(gate) * up
+def _product(gates, ups, columns, mask, FULL: tl.constexpr):
+    gate = load(gates + columns, mask, FULL)
+    up = load(ups + columns, mask, FULL)
+    return gate * sigmoid(gate) * up
