@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import thresher
 from tests.support.judged_jobs import facts, result, sha, simulated_shares, write_job
 from thresher.errors import InputError, JobError, UsageError
 from thresher.jobs import JobView, NewDecision, ReviewedLabels, ReviewLog, export
-from thresher.pipeline.evaluating import Evaluation, evaluate, write_decisions
+from thresher.pipeline.evaluating import Evaluation, document_decisions, evaluate, write_decisions
 from thresher.pipeline.gold_columns import resolve_gold_columns
 
 ONE = facts({"kind": ("a", "b")}, {"kind": "choice"})
@@ -261,6 +263,27 @@ def test_decisions_are_filled_in_and_given_back_until_the_target_is_proven(large
     assert found.threshold is not None
     assert found.accepted == found.guaranteed - first.next_labels > 0
     assert found.counted == first.next_labels
+
+
+def test_decisions_stand_in_the_order_in_which_people_work_and_are_of_the_run_that_was_evaluated(
+    large: Path, tmp_path: Path
+) -> None:
+    gold = write(tmp_path / "g.jsonl", [{"document_id": f"d{n}", "label": "a"} for n in range(40, 80)])
+    evaluation = evaluate(large, gold, target=0.9)
+    entries = list(document_decisions(evaluation))
+    assert [entry.row.document_id for entry in entries] == [f"d{n}" for n in range(300)]
+    asked = [entry for entry in entries if entry.decision.check_order is not None]
+    expected = sorted(asked, key=lambda entry: entry.decision.check_order or 0)
+    for what in ("check", "labelled", "accept"):
+        rest = [e for e in entries if e.decision.check_order is None and e.decision.decision == what]
+        expected += sorted(rest, key=lambda entry: entry.row.probability or 0.0)
+    write_decisions(evaluation, tmp_path / "check.csv", overwrite=False)
+    with (tmp_path / "check.csv").open(encoding="utf-8", newline="") as stream:
+        written = [(row["document_id"], row["decision"]) for row in csv.DictReader(stream)]
+    assert written == [(entry.row.document_id, entry.decision.decision) for entry in expected]
+    write_job(large, replace(ONE, model_fingerprint="another"), [])
+    with pytest.raises(JobError, match="new run since it was evaluated"):
+        list(document_decisions(evaluation))
 
 
 def test_a_review_in_doubtful_first_order_proves_nothing(large: Path) -> None:
