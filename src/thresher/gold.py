@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Collection
 
 #: Between the labels of one cell, where a format has no lists; no label of kind ``multi`` has it in its name.
 LABEL_JOINER = "|"
+#: How people join labels too, and what they put around them.
+_OTHER_JOINERS = re.compile(r"[;,|/\t\n]")
+_AROUND = " []{}()'\""
 _BOOLEANS = {"true": "yes", "false": "no"}
 
 
@@ -31,3 +36,14 @@ def _several(written: str) -> list[str]:
     except ValueError:
         listed = None
     return list(map(str, listed)) if isinstance(listed, list) else written.split(LABEL_JOINER)
+
+
+def labels_run_together(name: str, labels: Collection[str]) -> tuple[str, ...]:
+    """The labels that ``name``, which is none of ``labels`` itself, joins in a way that is not read here; else none.
+
+    ``invoice; letter`` and ``['invoice', 'letter']`` are such names.
+    """
+    if name in labels:
+        return ()
+    parts = tuple(part for part in (piece.strip(_AROUND) for piece in _OTHER_JOINERS.split(name)) if part)
+    return parts if set(parts) <= set(labels) else ()

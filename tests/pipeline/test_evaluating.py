@@ -17,6 +17,7 @@ import pytest
 import thresher
 from tests.support.judged_jobs import facts, result, sha, simulated_shares, write_job
 from thresher.errors import InputError, JobError, UsageError
+from thresher.evaluation import gold_notes
 from thresher.jobs import JobView, NewDecision, ReviewedLabels, ReviewLog, export
 from thresher.pipeline.evaluating import Evaluation, document_decisions, evaluate, write_decisions
 from thresher.pipeline.gold_columns import resolve_gold_columns
@@ -149,6 +150,35 @@ def test_a_column_of_something_else_is_no_gold_but_a_few_documents_may_be_unfore
     assert few.questions[0].gold is not None
     assert few.questions[0].gold.unknown_labels == {"aa": 19}
     assert accuracies(few) == {"kind": 0.0}
+
+
+@pytest.mark.parametrize("written", ["x;y", "x, y", "['x', 'y']", "x/y", "[x,y]", "x|x;y"])
+def test_several_labels_joined_otherwise_say_how_they_are_written(two: Path, tmp_path: Path, written: str) -> None:
+    gold = write(tmp_path / "g.jsonl", [{"document_id": "d0", "tags": "x"}, {"document_id": "d1", "tags": written}])
+    with pytest.raises(InputError) as raised:
+        evaluate(two, gold)
+    message = str(raised.value)
+    assert f"g.jsonl, document 'd1': the gold label {written!r} is none of the labels of 'tags'" in message
+    assert """write 'x|y' or ["x", "y"]""" in message
+
+
+def test_a_single_label_in_the_list_of_another_language_says_so_too(two: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="""write 'y' or .\"y\"."""):
+        evaluate(two, write(tmp_path / "g.jsonl", [{"document_id": "d1", "tags": "['y']"}]))
+
+
+@pytest.mark.parametrize("written", ["a|b", "a;b", "a, b"])
+def test_several_labels_where_a_document_has_one_are_named(large: Path, tmp_path: Path, written: str) -> None:
+    rows = [{"document_id": f"d{n}", "label": written} for n in range(20)]
+    advice = "names several, and 'kind' gives a document one: keep one of them, or ask it with kind: multi"
+    with pytest.raises(InputError, match=advice):
+        evaluate(large, write(tmp_path / "g.jsonl", rows))
+    report = evaluate(large, write(tmp_path / "g.jsonl", [*rows[:3], {"document_id": "d9", "label": "c;d"}]))
+    (question,) = report.questions
+    assert question.gold is not None
+    assert question.gold.unknown_labels == {written: 3, "c;d": 1}
+    assert question.gold.run_together == (written,)
+    assert any(f"{written!r} {advice}" in note for note in gold_notes("kind", question.gold))
 
 
 def test_files_that_are_no_gold(one: Path, tmp_path: Path) -> None:

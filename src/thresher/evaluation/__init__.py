@@ -1,6 +1,6 @@
 """How good a job's labels are: arithmetic on rows and gold labels. Knows no store and no model.
 
-    question.py gold.py    what was asked; gold labels matched to rows
+    question.py gold.py    what was asked; gold labels matched to rows; gold_notes.py run_together.py: words about them
     encoding.py            labels -> matrices; quality.py bootstrap.py slices.py: figures from them
     confidence.py          probabilities against the truth
     fitting.py calibrating.py       calibrations, and whether they help on documents they were not fitted to
