@@ -181,6 +181,44 @@ def test_several_labels_where_a_document_has_one_are_named(large: Path, tmp_path
     assert any(f"{written!r} {advice}" in note for note in gold_notes("kind", question.gold))
 
 
+KINDS = {"kind": ("choice", ("a", "b")), "urgent": ("yes_no", ("yes", "no")), "mood": ("score", ("1", "2", "3"))}
+
+
+@pytest.mark.parametrize("question", KINDS)
+def test_a_document_that_no_label_fits_is_wrong_whatever_is_said_of_it(tmp_path: Path, question: str) -> None:
+    kind, labels = KINDS[question]
+    shares = {label: 0.75 if label == labels[0] else 0.25 / (len(labels) - 1) for label in labels}
+    rows = [[result(n, question, labels[0], shares)] for n in range(29)]
+    rows.append([result(29, question, None, {}, "engine_error", error="it is broken")])
+    job = write_job(tmp_path / "job", facts({question: labels}, {question: kind}), rows)
+    none = [{"document_id": f"d{n}", "label": "[]"} for n in (0, 1, 29)]
+    right = [{"document_id": f"d{n}", "label": labels[0]} for n in range(2, 29)]
+    (found,) = evaluate(job, write(tmp_path / "g.csv", none + right), target=0.5, calibrate="temperature").questions
+    assert found.gold is not None
+    assert found.measurement is not None
+    assert found.acceptance is not None
+    measured = found.measurement
+    assert (found.gold.given, found.gold.none_fits, found.gold.unknown_labels) == (30, 3, {})
+    assert (measured.documents, measured.labels.all.right) == (30, 27)
+    assert [(c.label, c.support, c.predicted, c.recall) for c in measured.classes] == [(labels[0], 27, 29, 1.0)]
+    assert measured.classes[0].precision == pytest.approx(27 / 29)
+    assert measured.confusion is not None
+    assert measured.confusion.gold == (labels[0], "(none of the labels)")
+    assert measured.confusion.counts == ((27, 0), (2, 1))
+    assert ("(none of the labels)", labels[0], 2) in {(m.gold, m.said, m.documents) for m in measured.mistakes}
+    assert found.acceptance.levels[-1].wrong == 2
+    assert measured.probability is not None
+    assert measured.probability.accuracy == pytest.approx(27 / 29)
+    if measured.score is not None:
+        assert (measured.score.documents, measured.score.mean_absolute_error) == (27, 0.0)
+    assert any("3 documents fit none of the labels" in note for note in gold_notes(question, found.gold))
+
+
+def test_where_no_label_fits_any_document_every_figure_is_nothing(one: Path, tmp_path: Path) -> None:
+    evaluation = evaluate(one, write(tmp_path / "g.csv", [{"document_id": f"d{n}", "label": "[]"} for n in range(4)]))
+    assert accuracies(evaluation) == {"kind": 0.0}
+
+
 def test_files_that_are_no_gold(one: Path, tmp_path: Path) -> None:
     (tmp_path / "g.txt").write_text("d0 a")
     with pytest.raises(InputError, match=r"no table; its name must end in one of .csv, .jsonl, .parquet"):

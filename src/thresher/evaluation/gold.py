@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from thresher.errors import InputError
@@ -34,7 +34,7 @@ class Judged:
     """A row whose right answer is known."""
 
     row: Prediction
-    gold: tuple[str, ...]  # one label, or for ``multi`` any number
+    gold: tuple[str, ...]  # one label, or for ``multi`` any number; none where no label of the question fits
 
     @property
     def said(self) -> tuple[str, ...] | None:
@@ -59,6 +59,7 @@ class GoldReport:
     conflicting: tuple[str, ...] = ()  # documents given several times with different labels; they are left out
     queues: Mapping[str, int] = field(default_factory=dict)  # of reviews: how the document came up -> documents
     unknown_labels: Mapping[str, int] = field(default_factory=dict)  # labels that are none of the task's -> documents
+    none_fits: int = 0  # documents that fit none of the labels, where a document has one
     run_together: tuple[str, ...] = ()  # the first few of them that name several, where a document has one
 
 
@@ -130,6 +131,7 @@ class GoldTable:
             conflicting=tuple(conflicting),
             queues=dict(self._queues.get(name, {})),
             unknown_labels=dict(unknown.most_common()),
+            none_fits=0 if question.is_multi else sum(not gold[d] for d in matched if d not in conflicting),
             run_together=_first(name for name in unknown if len(labels_run_together(name, question.labels)) > 1),
         )
 

@@ -27,6 +27,8 @@ def _problems(question: str, report: GoldReport) -> Iterator[str]:
             f"{len(report.conflicting):,} documents have gold labels that contradict each other and are left out: "
             f"{', '.join(report.conflicting[:5])}"
         )
+    if report.none_fits:
+        yield f"{report.none_fits:,} documents fit none of the labels, so that any label given to them is wrong"
     if report.unknown_labels:
         named = ", ".join(f"{label} ({count:,})" for label, count in list(report.unknown_labels.items())[:5])
         yield (
