@@ -18,9 +18,9 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from thresher.closing import Closing
 from thresher.errors import JobError
 from thresher.jobs.decisions import Decision, NewDecision, ReviewOutcome, as_stored_label
 from thresher.jobs.location import BUSY_TIMEOUT_S, existing_database, translated_errors
@@ -66,7 +66,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
-class ReviewLog:
+class ReviewLog(Closing):
     """Writes decisions. Safe to use from several threads, and beside other processes that do the same."""
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
@@ -97,17 +97,6 @@ class ReviewLog:
     def close(self) -> None:
         """Close the file; may be called twice."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def decide(self, new: NewDecision, *, seen: int) -> ReviewOutcome:
         """Store ``new``, which is on the disk when this returns.

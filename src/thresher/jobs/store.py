@@ -22,9 +22,9 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from thresher.closing import Closing
 from thresher.errors import InputError
 from thresher.jobs.location import connect, prepare_folder, translated_errors, writer_lock
 from thresher.jobs.passes import Outcome, Pace, PassFacts, add_pace, end_pass, insert_pass
@@ -41,7 +41,7 @@ _RESULT_COLUMNS = (
 )
 
 
-class JobStore:
+class JobStore(Closing):
     """Writes one job. Holds the job's lock from ``open`` to ``close``; safe to use from several threads."""
 
     def __init__(self, folder: Path, connection: sqlite3.Connection, resources: contextlib.ExitStack) -> None:
@@ -72,17 +72,6 @@ class JobStore:
     def close(self) -> None:
         """Close the file and free the lock; may be called twice."""
         self._resources.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def latest_run(self) -> RunFacts | None:
         """The facts of the run used last, if there is any."""
