@@ -22,6 +22,7 @@ from typing import Any
 
 from thresher.closing import Closing
 from thresher.errors import JobError
+from thresher.jobs.database import transaction
 from thresher.jobs.decisions import Decision, NewDecision, ReviewOutcome, as_stored_label
 from thresher.jobs.location import BUSY_TIMEOUT_S, existing_database, translated_errors
 
@@ -180,15 +181,8 @@ class ReviewLog(Closing):
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._mutex, translated_errors(self.folder, REVIEWS_NAME):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # a full disk may have ended it already
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._mutex, translated_errors(self.folder, REVIEWS_NAME), transaction(self._connection):
+            yield
 
 
 def standing_decisions(folder: Path) -> tuple[str | None, list[Decision]]:

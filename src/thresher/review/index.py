@@ -17,6 +17,7 @@ from pathlib import Path
 
 from thresher.closing import Closing
 from thresher.jobs import BriefRow, JobView, sample_key, subject_of
+from thresher.jobs.database import transaction
 from thresher.jobs.location import translated_errors
 from thresher.review.index_file import INDEX_NAME, open_index
 from thresher.review.summary import NO_CONFIDENCE, Summary, summarised
@@ -152,15 +153,8 @@ class ReviewIndex(Closing):
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        with translated_errors(self._file.parent, INDEX_NAME):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        with translated_errors(self._file.parent, INDEX_NAME), transaction(self._connection):
+            yield
 
 
 def spaced(text: str) -> str:
