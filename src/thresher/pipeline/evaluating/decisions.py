@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import itertools
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -67,12 +66,14 @@ def write_decisions(evaluation: Evaluation, file: Path, *, overwrite: bool) -> i
         DiskFullError: the disk is full, or that for temporary files.
     """
     rows = ((_turn(entry), _cells(entry)) for entry in document_decisions(evaluation))
-    count = itertools.count()
+    count = 0
     with new_file(file, overwrite=overwrite) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
-        writer.writerows(cells for cells, _ in zip(_sorted(rows), count, strict=False))
-    return next(count)
+        for cells in _sorted(rows):
+            writer.writerow(cells)
+            count += 1
+    return count
 
 
 def _turn(entry: DocumentDecision) -> tuple[bool, int, int, float]:
