@@ -19,7 +19,7 @@ from typing import Any
 
 import thresher
 from benchmarks.machine import save
-from thresher.pipeline.evaluating import QuestionEvaluation, evaluate
+from thresher.pipeline.evaluating import QuestionEvaluation, document_decisions, evaluate
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "labelled"
 LABELLED_AT_A_TIME = 20
@@ -169,22 +169,20 @@ def figures(raw: QuestionEvaluation, tried: QuestionEvaluation) -> dict[str, Any
 
 def walk(job: Path, file: Path, target: float) -> dict[str, Any]:
     """Give labels as they are asked for; what is accepted in the end, and how much of it is right."""
-    (whole,) = evaluate(job, target=target).questions
-    gold = {entry.row.document_id: entry.row for entry in whole.decisions}
+    gold = {entry.row.document_id: entry.row for entry in document_decisions(evaluate(job, target=target))}
     known = [min(gold)]  # a job without any gold label would fall back to those that classify kept
     while True:
         lines = [json.dumps({"document_id": name, "label": gold[name].gold}) for name in known]
         file.with_suffix(".jsonl").write_text("\n".join(lines) + "\n")
-        (question,) = evaluate(job, file.with_suffix(".jsonl"), target=target).questions
-        asked = sorted(
-            (d.decision.check_order, d.row.document_id) for d in question.decisions if d.decision.check_order
-        )
+        evaluation = evaluate(job, file.with_suffix(".jsonl"), target=target)
+        decisions = list(document_decisions(evaluation))
+        asked = sorted((d.decision.check_order, d.row.document_id) for d in decisions if d.decision.check_order)
         if not asked:
             break
         known += [name for _, name in asked[:LABELLED_AT_A_TIME]]
-    acceptance = question.acceptance
+    acceptance = evaluation.questions[0].acceptance
     assert acceptance is not None
-    unseen = [d.row for d in question.decisions if d.decision.decision == "accept"]
+    unseen = [d.row for d in decisions if d.decision.decision == "accept"]
     pile = [row for row in gold.values() if acceptance.threshold and (row.probability or 0) >= acceptance.threshold]
     return {
         "target": target,

@@ -144,7 +144,7 @@ class Prediction:
     error: str | None = None
     gold: str | None = None  # as it was written; see thresher.gold
     calibrated_probability: float | None = None  # of the label, where the job has a calibration
-    reviewed_label: str | tuple[str, ...] | None = None  # what a person decided; null where nobody did
+    reviewed_label: str | tuple[str, ...] | None = None  # what a person decided; (): no label fits; null: nobody did
     prompt_tokens: int | None = None  # of the whole reading that gave the answer, all its questions included
     cached_tokens: int | None = None  # those of them that the engine had computed for others already
     reply_form: ReplyForm | None = None  # of requests that want JSON

@@ -177,6 +177,7 @@ class TestCommand:
         assert second["failure"] is not None
 
     def test_only_the_same_workload_is_compared(self, thresher: Thresher, tmp_path: Path) -> None:
+        (tmp_path / "old").mkdir()
         results = Results.begin(tmp_path / "old", "seed-320")
         results.header["machine"] = {"processor": "slide rule"}
         results.add(case(tmp_path), row(100))
@@ -199,12 +200,24 @@ class TestCommand:
             (("--engine", "fake", "--sweep", "batch", "--limit", "1"), "no size of batch"),
             (("--compare", "nothing.json"), "nothing.json"),
             (("--repetitions", "0"), "at least 1"),
+            (("--out", "w.txt/b"), "--out w.txt/b cannot be made"),
+            (("--out", "deep/er", "--workload", "sed-320"), "did you mean"),
         ],
     )
-    def test_wrong_usage_is_said(self, thresher: Thresher, arguments: tuple[str, ...], said: str) -> None:
+    def test_wrong_usage_is_said_and_leaves_nothing_behind(
+        self, thresher: Thresher, tmp_path: Path, arguments: tuple[str, ...], said: str
+    ) -> None:
+        (tmp_path / "w.txt").write_text("a file", encoding="utf-8")
+        before = set(tmp_path.iterdir())
         outcome = thresher("bench", "--model", "demo", *arguments)
         assert outcome.code == 2
         assert said in outcome.err
+        assert set(tmp_path.iterdir()) == before
+
+    def test_a_folder_that_was_there_before_stays(self, thresher: Thresher, tmp_path: Path) -> None:
+        (tmp_path / "b").mkdir()
+        assert thresher("bench", "--model", "demo", "--workload", "sed-320", "--out", "b/c").code == 2
+        assert list((tmp_path / "b").iterdir()) == []
 
 
 class TestTune:

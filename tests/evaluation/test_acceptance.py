@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thresher.errors import UsageError
-from thresher.evaluation import Acceptance, Candidate, accept
+from thresher.evaluation import Acceptance, Candidate, Candidates, Decision, betting
+from thresher.evaluation import accept as accept_columns
 from thresher.evaluation.betting import capital, labels_needed
 from thresher.evaluation.bounds import clopper_pearson, fixed_sample_sizes
 
@@ -22,12 +25,20 @@ REPETITIONS = 1_000
 MOST_WRONG_PROOFS = 72
 
 
+def accept(rows: Sequence[Candidate], **wishes: Any) -> tuple[Acceptance, list[Decision]]:
+    """What is found, and the decision on each row in their order."""
+    found, decisions = accept_columns(Candidates.of(rows), **wishes)
+    assert len(decisions) == len(rows)
+    listed = [decisions.of(row.sample_key) for row in rows]
+    return found, [decision for decision in listed if decision is not None]
+
+
 def pile(right: Sequence[bool | None], random: np.random.Generator, scores: Any = None) -> list[Candidate]:
     """Candidates in a random order, the first the surest."""
     keys = random.permutation(len(right))
     given_scores = scores if scores is not None else np.linspace(1.0, 0.5, len(right))
     return [
-        Candidate(document_id=f"d{i}", sample_key=f"{key:08}", probability=float(score), right=is_right)
+        Candidate(sample_key=f"{key:08}", probability=float(score), right=is_right)
         for i, (key, score, is_right) in enumerate(zip(keys, given_scores, right, strict=True))
     ]
 
@@ -73,11 +84,7 @@ def test_labels_chosen_otherwise_prove_nothing() -> None:
     candidates = pile([None] * 1000, random)
     first = min(candidates, key=lambda candidate: candidate.sample_key)
     # a thousand documents, the 500 surest but one labelled and all right, and the one that is missing comes first
-    chosen = [
-        Candidate(document_id=c.document_id, sample_key=c.sample_key, probability=c.probability,
-                  right=None if c is first or number >= 500 else True)
-        for number, c in enumerate(candidates)
-    ]  # fmt: skip
+    chosen = [replace(c, right=None if c is first or number >= 500 else True) for number, c in enumerate(candidates)]
     found, decisions = accept(chosen, target=0.95)
     whole = found.levels[-1]
     assert (whole.labelled, whole.proven) == (0, False)
@@ -96,17 +103,16 @@ def test_following_the_plan_proves_the_target_and_says_beforehand_about_how_long
     promised = found.next_labels
     assert 0 < promised < 500
     for _ in range(20):
-        order = sorted((d for d in decisions if d.check_order), key=lambda d: d.check_order or 0)
+        order = sorted((d.check_order, number) for number, d in enumerate(decisions) if d.check_order)
         if not order:
             break
-        for decision in order[:50]:
-            number = int(decision.document_id[1:])
+        for _, number in order[:50]:
             known[number] = truth[number]
         found, decisions = accept(pile(known, np.random.default_rng(5), scores), target=0.95)
     assert found.guaranteed == 2000
     assert found.accepted == 2000 - found.labelled
     assert found.labelled <= 2 * promised
-    accepted = [truth[int(d.document_id[1:])] for d in decisions if d.decision == "accept"]
+    accepted = [truth[number] for number, d in enumerate(decisions) if d.decision == "accept"]
     assert len(accepted) == found.accepted
     assert np.mean(accepted) >= 0.95
     assert (found.next_labels, found.to_check) == (0, 0)
@@ -139,15 +145,15 @@ def test_before_any_label_there_is_a_plan() -> None:
 
 
 def test_rows_without_a_label_are_never_accepted() -> None:
-    rows = [Candidate(document_id="a", sample_key="0", probability=None)]
+    rows = [Candidate(sample_key="0", probability=None)]
     found, (decision,) = accept(rows, target=0.9)
     assert (found.answered, found.accepted, found.to_check, found.levels) == (0, 0, 1, ())
     assert decision.decision == "check"
-    rows += [Candidate(document_id=f"b{i}", sample_key=f"{i:03}", probability=1.0, right=True) for i in range(200)]
-    rows += [Candidate(document_id="c", sample_key="999", probability=1.0)]
+    rows += [Candidate(sample_key=f"{i:03}", probability=1.0, right=True) for i in range(200)]
+    rows += [Candidate(sample_key="999", probability=1.0)]
     found, decisions = accept(rows, target=0.9)
     assert len(found.levels) == 1  # equal probabilities stand or fall together
-    assert [d.decision for d in decisions if d.document_id in "abc"] == ["check", "accept"]
+    assert [decisions[0].decision, decisions[-1].decision] == ["check", "accept"]
 
 
 def test_targets_out_of_range() -> None:
@@ -206,3 +212,29 @@ def test_exact_intervals_hold_as_often_as_they_say() -> None:
         low, high = clopper_pearson(int(right), 80)
         covered += low <= 0.93 <= high
     assert covered >= 928  # 950 promised, fewer than 928 have a chance of 1 in 500
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(0, 20), st.integers(1, 9))
+def test_the_capital_is_the_same_however_many_draws_are_looked_at_at_a_time(
+    drawn: list[bool], more: int, at_a_time: int
+) -> None:
+    population = len(drawn) + more
+    whole = capital(np.array(drawn), population, 0.9)
+    needed = labels_needed(np.array(drawn), 0.95, population, 0.9, 0.05)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(betting, "_DRAWS_A_TIME", at_a_time)
+        np.testing.assert_allclose(capital(np.array(drawn), population, 0.9), whole, rtol=1e-9)
+        assert labels_needed(np.array(drawn), 0.95, population, 0.9, 0.05) == needed
+
+
+def test_a_row_takes_few_bytes_of_memory() -> None:
+    count, random = 100_000, np.random.default_rng(9)
+    rows = (Candidate(sample_key=random.bytes(16).hex(), probability=float(p)) for p in random.random(count))
+    tracemalloc.start()
+    try:
+        found, decisions = accept_columns(Candidates.of(rows), target=0.9)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (found.documents, len(decisions)) == (count, count)
+    assert peak_bytes < 250 * count  # as objects they took 2,000

@@ -229,7 +229,7 @@ def test_folder_and_files_are_private(store: JobStore) -> None:
 
 
 def test_writes_are_durable_by_settings(store: JobStore) -> None:
-    connection = store._connection
+    connection = store._database._connection
     assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
 
@@ -237,13 +237,15 @@ def test_writes_are_durable_by_settings(store: JobStore) -> None:
 def test_a_full_disk_is_a_clear_error_and_loses_nothing_committed(store: JobStore) -> None:
     list_all(store, [document(number) for number in range(2_000)])
     store.commit(Commit(reads=(read(1, 1),), results=(result(1),)))
-    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
-    store._connection.execute(f"PRAGMA max_page_count = {pages}")  # what SQLite meets is the same as on a full disk
+    pages = store._database._connection.execute("PRAGMA page_count").fetchone()[0]
+    store._database._connection.execute(
+        f"PRAGMA max_page_count = {pages}"
+    )  # what SQLite meets is the same as on a full disk
     texts = tuple((sha(number), os.urandom(2_000).hex()) for number in range(2, 200))
     with pytest.raises(DiskFullError, match="no space is left.*everything committed so far is safe"):
         store.commit(Commit(reads=(read(2, 2),), results=(result(2),), texts=texts))
     assert rows(store) == {"d1": ("ok", "a")}
-    store._connection.execute("PRAGMA max_page_count = 1000000")
+    store._database._connection.execute("PRAGMA max_page_count = 1000000")
     store.commit(Commit(reads=(read(2, 2),), results=(result(2),), texts=texts))
     assert rows(store)["d2"] == ("ok", "a")
 

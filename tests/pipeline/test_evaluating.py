@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ import pytest
 import thresher
 from tests.support.judged_jobs import facts, result, sha, simulated_shares, write_job
 from thresher.errors import InputError, JobError, UsageError
+from thresher.evaluation import gold_notes
 from thresher.jobs import JobView, NewDecision, ReviewedLabels, ReviewLog, export
-from thresher.pipeline.evaluating import Evaluation, evaluate, write_decisions
+from thresher.pipeline.evaluating import Evaluation, document_decisions, evaluate, write_decisions
 from thresher.pipeline.gold_columns import resolve_gold_columns
 
 ONE = facts({"kind": ("a", "b")}, {"kind": "choice"})
@@ -149,6 +152,73 @@ def test_a_column_of_something_else_is_no_gold_but_a_few_documents_may_be_unfore
     assert accuracies(few) == {"kind": 0.0}
 
 
+@pytest.mark.parametrize("written", ["x;y", "x, y", "['x', 'y']", "x/y", "[x,y]", "x|x;y"])
+def test_several_labels_joined_otherwise_say_how_they_are_written(two: Path, tmp_path: Path, written: str) -> None:
+    gold = write(tmp_path / "g.jsonl", [{"document_id": "d0", "tags": "x"}, {"document_id": "d1", "tags": written}])
+    with pytest.raises(InputError) as raised:
+        evaluate(two, gold)
+    message = str(raised.value)
+    assert f"g.jsonl, document 'd1': the gold label {written!r} is none of the labels of 'tags'" in message
+    assert """write 'x|y' or ["x", "y"]""" in message
+
+
+def test_a_single_label_in_the_list_of_another_language_says_so_too(two: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="""write 'y' or .\"y\"."""):
+        evaluate(two, write(tmp_path / "g.jsonl", [{"document_id": "d1", "tags": "['y']"}]))
+
+
+@pytest.mark.parametrize("written", ["a|b", "a;b", "a, b"])
+def test_several_labels_where_a_document_has_one_are_named(large: Path, tmp_path: Path, written: str) -> None:
+    rows = [{"document_id": f"d{n}", "label": written} for n in range(20)]
+    advice = "names several, and 'kind' gives a document one: keep one of them, or ask it with kind: multi"
+    with pytest.raises(InputError, match=advice):
+        evaluate(large, write(tmp_path / "g.jsonl", rows))
+    report = evaluate(large, write(tmp_path / "g.jsonl", [*rows[:3], {"document_id": "d9", "label": "c;d"}]))
+    (question,) = report.questions
+    assert question.gold is not None
+    assert question.gold.unknown_labels == {written: 3, "c;d": 1}
+    assert question.gold.run_together == (written,)
+    assert any(f"{written!r} {advice}" in note for note in gold_notes("kind", question.gold))
+
+
+KINDS = {"kind": ("choice", ("a", "b")), "urgent": ("yes_no", ("yes", "no")), "mood": ("score", ("1", "2", "3"))}
+
+
+@pytest.mark.parametrize("question", KINDS)
+def test_a_document_that_no_label_fits_is_wrong_whatever_is_said_of_it(tmp_path: Path, question: str) -> None:
+    kind, labels = KINDS[question]
+    shares = {label: 0.75 if label == labels[0] else 0.25 / (len(labels) - 1) for label in labels}
+    rows = [[result(n, question, labels[0], shares)] for n in range(29)]
+    rows.append([result(29, question, None, {}, "engine_error", error="it is broken")])
+    job = write_job(tmp_path / "job", facts({question: labels}, {question: kind}), rows)
+    none = [{"document_id": f"d{n}", "label": "[]"} for n in (0, 1, 29)]
+    right = [{"document_id": f"d{n}", "label": labels[0]} for n in range(2, 29)]
+    (found,) = evaluate(job, write(tmp_path / "g.csv", none + right), target=0.5, calibrate="temperature").questions
+    assert found.gold is not None
+    assert found.measurement is not None
+    assert found.acceptance is not None
+    measured = found.measurement
+    assert (found.gold.given, found.gold.none_fits, found.gold.unknown_labels) == (30, 3, {})
+    assert (measured.documents, measured.labels.all.right) == (30, 27)
+    assert [(c.label, c.support, c.predicted, c.recall) for c in measured.classes] == [(labels[0], 27, 29, 1.0)]
+    assert measured.classes[0].precision == pytest.approx(27 / 29)
+    assert measured.confusion is not None
+    assert measured.confusion.gold == (labels[0], "(none of the labels)")
+    assert measured.confusion.counts == ((27, 0), (2, 1))
+    assert ("(none of the labels)", labels[0], 2) in {(m.gold, m.said, m.documents) for m in measured.mistakes}
+    assert found.acceptance.levels[-1].wrong == 2
+    assert measured.probability is not None
+    assert measured.probability.accuracy == pytest.approx(27 / 29)
+    if measured.score is not None:
+        assert (measured.score.documents, measured.score.mean_absolute_error) == (27, 0.0)
+    assert any("3 documents fit none of the labels" in note for note in gold_notes(question, found.gold))
+
+
+def test_where_no_label_fits_any_document_every_figure_is_nothing(one: Path, tmp_path: Path) -> None:
+    evaluation = evaluate(one, write(tmp_path / "g.csv", [{"document_id": f"d{n}", "label": "[]"} for n in range(4)]))
+    assert accuracies(evaluation) == {"kind": 0.0}
+
+
 def test_files_that_are_no_gold(one: Path, tmp_path: Path) -> None:
     (tmp_path / "g.txt").write_text("d0 a")
     with pytest.raises(InputError, match=r"no table; its name must end in one of .csv, .jsonl, .parquet"):
@@ -261,6 +331,27 @@ def test_decisions_are_filled_in_and_given_back_until_the_target_is_proven(large
     assert found.threshold is not None
     assert found.accepted == found.guaranteed - first.next_labels > 0
     assert found.counted == first.next_labels
+
+
+def test_decisions_stand_in_the_order_in_which_people_work_and_are_of_the_run_that_was_evaluated(
+    large: Path, tmp_path: Path
+) -> None:
+    gold = write(tmp_path / "g.jsonl", [{"document_id": f"d{n}", "label": "a"} for n in range(40, 80)])
+    evaluation = evaluate(large, gold, target=0.9)
+    entries = list(document_decisions(evaluation))
+    assert [entry.row.document_id for entry in entries] == [f"d{n}" for n in range(300)]
+    asked = [entry for entry in entries if entry.decision.check_order is not None]
+    expected = sorted(asked, key=lambda entry: entry.decision.check_order or 0)
+    for what in ("check", "labelled", "accept"):
+        rest = [e for e in entries if e.decision.check_order is None and e.decision.decision == what]
+        expected += sorted(rest, key=lambda entry: entry.row.probability or 0.0)
+    write_decisions(evaluation, tmp_path / "check.csv", overwrite=False)
+    with (tmp_path / "check.csv").open(encoding="utf-8", newline="") as stream:
+        written = [(row["document_id"], row["decision"]) for row in csv.DictReader(stream)]
+    assert written == [(entry.row.document_id, entry.decision.decision) for entry in expected]
+    write_job(large, replace(ONE, model_fingerprint="another"), [])
+    with pytest.raises(JobError, match="new run since it was evaluated"):
+        list(document_decisions(evaluation))
 
 
 def test_a_review_in_doubtful_first_order_proves_nothing(large: Path) -> None:

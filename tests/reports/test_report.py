@@ -12,6 +12,7 @@ import pytest
 from tests.cli.conftest import Thresher
 from thresher.errors import JobError
 from thresher.jobs import Commit, DocumentRead, JobStore, JobView, ListedDocument, PassFacts, Result, RunFacts
+from thresher.pipeline.evaluating import evaluate
 from thresher.reports import gather, page
 from thresher.reports.samples import Reservoir, excerpt_of
 from thresher.tasks import Question, Task
@@ -142,6 +143,25 @@ def test_what_is_told_before_several_questions_is_shown(tmp_path: Path) -> None:
     with JobView.open(job_with(tmp_path / "job", [result(0)], run=run)) as view:
         shown = Page(page(gather(view))).text
     assert "Before all questions: These are faxes." in shown
+
+
+@pytest.mark.parametrize("kind", ["multi", "choice"])
+def test_the_f1_of_several_labels_is_that_of_evaluate(tmp_path: Path, kind: str) -> None:
+    said = [("a",), ("a", "b"), (), ("b",)] if kind == "multi" else ["a", "b", "a", "b"]
+    folder = job_with(
+        tmp_path / "job", [result(n, label=label) for n, label in enumerate(said)],
+        run=replace(FACTS, kinds={"kind": kind}),
+    )  # fmt: skip
+    gold = tmp_path / "gold.csv"
+    gold.write_text("document_id,label\nd0,a\nd1,a\nd2,b\nd3,b\n", encoding="utf-8")
+    evaluation = evaluate(folder, gold)
+    measured = evaluation.questions[0].measurement
+    assert measured is not None
+    with JobView.open(folder) as view:
+        shown = Page(page(gather(view), evaluation)).text
+    quality = measured.labels.all
+    assert (f"Micro F1 {quality.micro_f1:.3f}, macro F1 {quality.macro_f1:.3f}" in shown) == (kind == "multi")
+    assert (f"Macro F1 {quality.macro_f1:.3f}, weighted F1 {quality.weighted_f1:.3f}" in shown) == (kind == "choice")
 
 
 def test_whatever_a_document_holds_stays_text(tmp_path: Path) -> None:

@@ -60,6 +60,15 @@ def test_corrected_documents_become_examples_of_the_task(tmp_path: Path) -> None
     }
 
 
+def test_documents_that_no_label_fits_are_no_examples(tmp_path: Path) -> None:
+    documents = {name: Told(text=f"text of {name}") for name in ("a", "b")}
+    job = make_job(tmp_path / "job", documents)
+    correct(job, {"a": "invoice", "b": ()}, documents)
+    written = write_examples(job, tmp_path / "task.yaml", count=5)
+    assert examples_in(tmp_path / "task.yaml") == {"text of a": "invoice"}
+    assert "1 left out: fit none of the task's labels" in written.summary
+
+
 def test_none_is_taken_from_what_the_labels_are_measured_with(tmp_path: Path) -> None:
     documents = {f"d{n}": Told(text=f"text {n}") for n in range(40)}
     documents["gold"] = Told(text="has a gold label", gold="invoice")

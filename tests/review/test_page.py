@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.support.review_jobs import (
     plain_documents,
 )
 from thresher.jobs import Decision, JobStore, ListedDocument, ReviewedLabels
+from thresher.pipeline.evaluating import evaluate
 from thresher.tasks import Task
 
 
@@ -208,6 +210,47 @@ def test_questions_of_every_kind(tmp_path: Path, page: Page) -> None:
     assert labels == {
         "tags": ("secret", "old"), "tone": "5", "urgent": "no", "country": "country 119", "kind": "invoice",
     }  # fmt: skip
+
+
+def test_documents_that_no_label_fits_are_decided_and_found_again(tmp_path: Path, page: Page) -> None:
+    documents = plain_documents(4)
+    job = make_job(tmp_path / "job", documents, (KIND, TAGS))
+    with Server(job) as server:
+        enter(page, server)
+        page.goto(f"{server.origin}/check?question=kind")
+        press(page, "n")
+        assert name_of(page) == "letter-001.txt"
+        expect(page.locator(".undo")).to_contain_text("none of the labels")
+        press(page, "u")
+        assert name_of(page) == "letter-000.txt"
+        assert not decisions(job)
+        press(page, "n")
+        page.get_by_role("button", name="None of these fits").click()  # with the mouse
+        page.wait_for_url("**/check**")
+        press(page, "1")
+        expect(page.locator(".how-far")).to_contain_text("3 of 4 checked")
+        page.goto(f"{server.origin}/list?state=none")
+        assert [name.inner_text() for name in page.locator("tbody th").all()] == ["letter-000.txt", "letter-001.txt"]
+        expect(page.locator("tbody tr").first).to_contain_text("corrected to none of the labels by ada")
+        page.get_by_role("link", name="letter-000.txt").click()
+        expect(page.get_by_role("button", name="None of these fits")).to_contain_text("decided")
+        assert serious(page) == []
+        page.goto(f"{server.origin}/?question=kind")
+        expect(page.locator(".matrix")).to_contain_text("(none of the labels)")
+        page.goto(f"{server.origin}/check?question=tags")  # where nothing ticked says the same
+        expect(page.get_by_role("button", name="None of these fits")).to_have_count(0)
+        with page.expect_download() as download:
+            page.goto(f"{server.origin}/")
+            page.get_by_role("link", name="CSV").click()
+        with download.value.path().open(encoding="utf-8", newline="") as stream:
+            rows = [row for row in csv.DictReader(stream) if row["question"] == "kind"]
+    assert [row["reviewed_label"] for row in rows] == ["[]", "[]", "legal/lease", ""]
+    found = decisions(job)
+    assert {(d.action, d.label) for (name, _), d in found.items() if name < "letter-002"} == {("correct", ())}
+    (kind, _) = evaluate(job).questions
+    assert kind.measurement is not None
+    assert kind.gold is not None
+    assert (kind.gold.matched, kind.gold.none_fits, kind.measurement.labels.all.right) == (3, 2, 0)
 
 
 def test_jobs_without_texts_say_where_the_document_is(tmp_path: Path, page: Page) -> None:

@@ -48,6 +48,7 @@ def test_slashes_make_no_tree_of_a_multi_question() -> None:
         ({"labels": ["a", "b"], "abstain_below": 1.5}, "abstain_below is 1.5; it is a probability"),
         ({"kind": "multi", "labels": ["a|b"]}, r"'a\|b' has a '\|' in it"),
         ({"kind": "multi", "labels": []}, "there are no labels"),
+        ({"labels": ["a", "[]"]}, r"label '\[\]' is how gold labels say that no label applies"),
         ({"labels": ["a", "other"], "other": "x"}, "'other' is given twice"),
         ({"labels": ["a", "b"], "examples": [("t", ["a", "b"])]}, "example 1 has 2 labels"),
         ({"labels": ["l/a", "l/b"], "examples": [("t", "l")]}, "example 1 has the label 'l'"),

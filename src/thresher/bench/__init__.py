@@ -1,6 +1,7 @@
 """How fast engines read on this machine, measured: workloads, sweeps, and the settings that are fastest."""
 
 from thresher.bench.cases import Case
+from thresher.bench.folder import made_folder
 from thresher.bench.measurement import Measurement
 from thresher.bench.options import BenchOptions, Sweep
 from thresher.bench.results import Results, compare
@@ -19,6 +20,7 @@ __all__ = [
     "Tuned",
     "Workload",
     "compare",
+    "made_folder",
     "open_workload",
     "run_bench",
     "run_tune",

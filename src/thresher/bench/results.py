@@ -32,10 +32,10 @@ class Results:
 
     @classmethod
     def begin(cls, folder: Path | None, workload: str) -> Results:
-        """Go on with the benchmark in ``folder``, or begin one there; with None it is kept in memory only.
+        """Go on with the benchmark in ``folder``, which is there, or begin one; with None it is in memory only.
 
         Raises:
-            UsageError: what is there is another machine's or version's, or cannot be read or written.
+            UsageError: what is there is another machine's or version's, or cannot be read.
         """
         header = {
             "format": _FORMAT, "made_at": time.time(), "thresher": version("thresher"), "machine": machine_in_words(),
@@ -43,10 +43,6 @@ class Results:
         }  # fmt: skip
         if folder is None:
             return cls(None, header, [])
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"--out {folder} cannot be made: {error.strerror}") from error
         file = folder / FILE_NAME
         if not file.exists():
             return cls(file, header, [])

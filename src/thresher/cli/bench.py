@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from thresher.bench import WORKLOADS, BenchOptions, Results, compare, open_workload, run_bench
+from thresher.bench import WORKLOADS, BenchOptions, Results, compare, made_folder, open_workload, run_bench
 from thresher.bench.lines import columns, comparison_cells, lines
 from thresher.bench.options import SWEEPS, checked_sweep
 from thresher.bench.page import bench_page
@@ -78,19 +78,20 @@ def command(
             f"documents do not compare: give --workload {before}"
         )
     folder = out or Path("thresher-bench") / f"{datetime.now():%Y%m%d-%H%M%S}"
-    results = Results.begin(folder, workload)
-    try:
-        with LiveBench() as progress:
-            run_bench(model, open_workload(workload), options, results, progress)
-    except KeyboardInterrupt:
-        print_note(
-            f"interrupted: {len(results.measured)} cases are measured and kept; go on with the same command and "
-            f"--out {folder}"
+    with made_folder(folder):
+        results = Results.begin(folder, workload)
+        try:
+            with LiveBench() as progress:
+                run_bench(model, open_workload(workload), options, results, progress)
+        except KeyboardInterrupt:
+            print_note(
+                f"interrupted: {len(results.measured)} cases are measured and kept; go on with the same command and "
+                f"--out {folder}"
+            )
+            raise typer.Exit(130) from None
+        (folder / "bench.html").write_text(
+            bench_page(results, earlier, str(compare_with or "")), encoding="utf-8", errors="replace"
         )
-        raise typer.Exit(130) from None
-    (folder / "bench.html").write_text(
-        bench_page(results, earlier, str(compare_with or "")), encoding="utf-8", errors="replace"
-    )
     _print(results, earlier, as_json=as_json)
     if earlier is not None and earlier.header["machine"] != results.header["machine"]:
         print_note(f"{compare_with} is of another machine: {', '.join(earlier.header['machine'].values())}")

@@ -11,10 +11,9 @@ import hashlib
 import math
 import struct
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Self
 
 from thresher.answers import Answer
+from thresher.closing import Closing
 from thresher.engines.base import EngineInfo, EngineOptions
 from thresher.errors import EngineError, ModelFormatError, UsageError
 from thresher.models.byte_tokenizer import ByteTokenizer
@@ -29,7 +28,7 @@ _SHARPNESS = 8.0
 _WORD_LIMIT = 1 << 32
 
 
-class FakeEngine:
+class FakeEngine(Closing):
     """See the module. ``tokenizer`` and ``context_tokens`` stand in for a model's."""
 
     def __init__(
@@ -106,17 +105,6 @@ class FakeEngine:
     def close(self) -> None:
         """Nothing to free. Safe to call twice."""
         self._closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Fake:

@@ -1,10 +1,11 @@
 """How good a job's labels are: arithmetic on rows and gold labels. Knows no store and no model.
 
-    question.py gold.py    what was asked; gold labels matched to rows
+    question.py gold.py    what was asked; gold labels matched to rows; gold_notes.py run_together.py: words about them
     encoding.py            labels -> matrices; quality.py bootstrap.py slices.py: figures from them
     confidence.py          probabilities against the truth
     fitting.py calibrating.py       calibrations, and whether they help on documents they were not fitted to
-    bounds.py betting.py piles.py acceptance.py    what is proven of documents that nobody looked at
+    bounds.py betting.py candidates.py piles.py acceptance.py decisions.py
+                           what is proven of documents that nobody looked at
 
 Metrics are scikit-learn's, distributions scipy's; both are an extra.
 """
@@ -21,13 +22,15 @@ except ImportError as error:
         "evaluating needs scikit-learn 1.6 or newer and scipy; install them with: pip install 'thresher[evaluate]'"
     ) from error
 
-from thresher.evaluation.acceptance import Acceptance, Decision, accept
+from thresher.evaluation.acceptance import Acceptance, accept
 from thresher.evaluation.calibrating import CalibrationOutcome, CalibrationTrial, calibrate
+from thresher.evaluation.candidates import Candidate, Candidates
+from thresher.evaluation.decisions import Decision, Decisions
 from thresher.evaluation.fitting import contextual
 from thresher.evaluation.gold import GoldLabel, GoldReport, GoldTable, Judged
 from thresher.evaluation.gold_notes import gold_notes
 from thresher.evaluation.measuring import Measurement, measure
-from thresher.evaluation.piles import Candidate, Level
+from thresher.evaluation.piles import Level
 from thresher.evaluation.question import QuestionFacts
 
 __all__ = [
@@ -35,7 +38,9 @@ __all__ = [
     "CalibrationOutcome",
     "CalibrationTrial",
     "Candidate",
+    "Candidates",
     "Decision",
+    "Decisions",
     "GoldLabel",
     "GoldReport",
     "GoldTable",

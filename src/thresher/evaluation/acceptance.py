@@ -11,22 +11,14 @@ at most ``1 - confidence``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from thresher.errors import UsageError
 from thresher.evaluation.bounds import fixed_sample_sizes
-from thresher.evaluation.piles import STARTS, Candidate, Level, Piles, ProjectedFrom
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What is to be done with one document."""
-
-    document_id: str
-    decision: Literal["accept", "check", "labelled"]
-    check_order: int | None = None  # of those whose labels would prove more: which first
+from thresher.evaluation.candidates import UNLABELLED, Candidates
+from thresher.evaluation.decisions import Decisions
+from thresher.evaluation.piles import STARTS, Level, Piles, ProjectedFrom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +45,9 @@ class Acceptance:
 
 
 def accept(
-    rows: Sequence[Candidate], *, target: float, confidence: float = 0.95, declared_random: bool = False
-) -> tuple[Acceptance, list[Decision]]:
-    """What can be accepted among ``rows``, and what is to be done with each, in their order.
+    rows: Candidates, *, target: float, confidence: float = 0.95, declared_random: bool = False
+) -> tuple[Acceptance, Decisions]:
+    """What can be accepted among ``rows``, and what is to be done with each.
 
     Args:
         rows: one for each document.
@@ -70,29 +62,26 @@ def accept(
     for name, value in (("--target", target), ("--confidence", confidence)):
         if not 0.0 < value < 1.0:
             raise UsageError(f"{name} is {value}; it must be above 0 and below 1, as in 0.95")
-    piles = Piles(rows, target, (1.0 - confidence) / len(STARTS), declared_random=declared_random)
+    columns = rows.columns()
+    piles = Piles(columns, target, (1.0 - confidence) / len(STARTS), declared_random=declared_random)
     proven = piles.largest_proven()
     threshold = None if proven is None else piles.levels[proven].threshold
     plan = piles.cheapest_plan(proven)
-    rank = {place: number for number, place in enumerate(plan.places, 1)}
-    decisions = [
-        Decision(document_id=row.document_id, decision=_decision(row, threshold), check_order=rank.get(place))
-        for place, row in enumerate(rows)
-    ]
+    decisions = Decisions(columns, threshold, plan.places)
     return (
         Acceptance(
             target=target,
             confidence=confidence,
             sample="declared random" if declared_random else "random order",
             mark=1.0 / piles.alpha,
-            documents=len(rows),
+            documents=len(decisions),
             answered=len(piles.places),
-            labelled=sum(rows[place].right is not None for place in piles.places),
+            labelled=int((columns.label_n[piles.places] != UNLABELLED).sum()),
             counted=piles.counted(),
             threshold=threshold,
             guaranteed=0 if proven is None else piles.levels[proven].documents,
-            accepted=sum(decision.decision == "accept" for decision in decisions),
-            to_check=sum(decision.decision == "check" for decision in decisions),
+            accepted=decisions.count("accept"),
+            to_check=decisions.count("check"),
             next_labels=len(plan.places),
             next_threshold=plan.threshold,
             projected_from=plan.projected_from,
@@ -101,10 +90,3 @@ def accept(
         ),
         decisions,
     )
-
-
-def _decision(row: Candidate, threshold: float | None) -> Literal["accept", "check", "labelled"]:
-    if row.right is not None:
-        return "labelled"
-    sure = threshold is not None and row.probability is not None and row.probability >= threshold
-    return "accept" if sure else "check"

@@ -13,6 +13,7 @@ Suffixes of arrays: T draws, S sizes of bets.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ Array = np.ndarray[Any, Any]
 #: The share of its capital that each part loses by a wrong document.
 _STAKES = np.linspace(0.1, 1.0, 10)
 _LARGEST_LOGARITHM = 700.0  # of a float
+_DRAWS_A_TIME = 20_000
 
 
 def capital(right_t: Array, population: int, target: float) -> Array:
@@ -32,19 +34,33 @@ def capital(right_t: Array, population: int, target: float) -> Array:
         population: the documents there are, of which these were drawn without replacement.
         target: the share of right ones that is to be proven.
     """
-    right_t = np.asarray(right_t, dtype=float)
+    return np.concatenate([np.empty(0), *_capital_pieces(right_t, population, target)])
+
+
+def _capital_pieces(right_t: Array, population: int, target: float) -> Iterator[Array]:
+    """The capital, some draws at a time: a column for each bet takes ten times the memory of the draws."""
     short = math.ceil(target * population - 1e-9) - 1  # the most right ones that are too few
-    right_before_t = np.concatenate([[0.0], np.cumsum(right_t)[:-1]])
-    left_t = population - np.arange(len(right_t))
-    chance_t = np.clip((short - right_before_t) / left_t, 0.0, 1.0)  # of a right one next, if there are ``short``
+    right_so_far, log_s = 0.0, np.zeros(len(_STAKES))
+    for start in range(0, len(right_t), _DRAWS_A_TIME):
+        piece_t = np.asarray(right_t[start : start + _DRAWS_A_TIME], dtype=float)
+        right_before_t = right_so_far + np.concatenate([[0.0], np.cumsum(piece_t)[:-1]])
+        left_t = population - start - np.arange(len(piece_t))
+        chance_t = np.clip((short - right_before_t) / left_t, 0.0, 1.0)  # of a right one next, if there are ``short``
+        log_ts = _log_capital(log_s, piece_t, chance_t)
+        capital_t: Array = np.exp(np.minimum(log_ts, _LARGEST_LOGARITHM)).mean(axis=1)
+        yield np.where(right_before_t + piece_t > short, np.inf, capital_t)
+        right_so_far, log_s = right_so_far + float(piece_t.sum()), log_ts[-1]
+
+
+def _log_capital(before_s: Array, right_t: Array, chance_t: Array) -> Array:
+    """The logarithm of each bet's capital after each draw, of shape (T, S)."""
     open_t1 = chance_t[:, None] < 1.0  # where all that is left would have to be right, nothing is bet
     # what is certain by then is set to infinity at the end, whatever stood there
     with np.errstate(divide="ignore", invalid="ignore"):
         gain_ts = np.where(open_t1, _STAKES * ((1.0 - chance_t) / chance_t)[:, None], 0.0)
         factor_ts = np.where(right_t[:, None] > 0, 1.0 + gain_ts, 1.0 - np.where(open_t1, _STAKES, 0.0))
-        log_ts = np.cumsum(np.log(factor_ts), axis=0)
-        capital_t: Array = np.exp(np.minimum(log_ts, _LARGEST_LOGARITHM)).mean(axis=1)
-    return np.where(right_before_t + right_t > short, np.inf, capital_t)
+        log_ts: Array = before_s + np.cumsum(np.log(factor_ts), axis=0)
+    return log_ts
 
 
 def labels_needed(seen_t: Array, accuracy: float, population: int, target: float, alpha: float) -> int | None:
@@ -53,6 +69,11 @@ def labels_needed(seen_t: Array, accuracy: float, population: int, target: float
     None if labels of the whole population would not. A projection, not a bound: chance may make it more or fewer.
     """
     wrong_by_then = np.floor(np.arange(population - len(seen_t) + 1) * (1.0 - accuracy) + 0.5)
-    projected_t = np.concatenate([np.asarray(seen_t, dtype=float), 1.0 - np.diff(wrong_by_then)])
-    proven = np.flatnonzero(capital(projected_t, population, target) >= 1.0 / alpha)
-    return int(proven[0]) + 1 if len(proven) else None
+    projected_t = np.concatenate([np.asarray(seen_t, dtype=bool), np.diff(wrong_by_then) == 0.0])
+    drawn = 0
+    for capital_t in _capital_pieces(projected_t, population, target):
+        proven = np.flatnonzero(capital_t >= 1.0 / alpha)
+        if len(proven):
+            return drawn + int(proven[0]) + 1
+        drawn += len(capital_t)
+    return None

@@ -101,7 +101,12 @@ def _bins(p_n: Array, right_n: Array) -> list[Bin]:
 
 def _log_loss(answered: Sequence[Judged], shares: Sequence[dict[str, float]]) -> float | None:
     """Over rows whose gold label has a probability; labels are sorted, as scikit-learn wants its columns."""
-    known = [(entry.gold[0], share) for entry, share in zip(answered, shares, strict=True) if entry.gold[0] in share]
+    known = [
+        (label, share)
+        for entry, share in zip(answered, shares, strict=True)
+        for label in entry.gold[:1]  # none where no label fits
+        if label in share
+    ]
     if not known:
         return None
     labels = sorted(set[str]().union(*(share for _, share in known)))

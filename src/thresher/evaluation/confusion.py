@@ -11,11 +11,16 @@ from thresher.evaluation.encoding import Encoded
 
 #: Said of a row without a label.
 NO_LABEL = "(no label)"
+#: Of a document that fits none of the question's labels.
+NONE_FITS = "(none of the labels)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confusion:
-    """Counts of documents: a row for each gold label, a column for each label given, the last for none given."""
+    """Counts of documents: a row for each gold label, a column for each label given, the last for none given.
+
+    Where some documents fit no label, the last row is theirs.
+    """
 
     gold: tuple[str, ...]
     said: tuple[str, ...]
@@ -46,9 +51,12 @@ def confusion(encoded: Encoded) -> Confusion:
     """The matrix of a question with one label."""
     columns = len(encoded.classes) + 1
     gold, said = (np.asarray(matrix.argmax(axis=1)).ravel() for matrix in (encoded.gold_nc1, encoded.said_nc1))
-    counts = confusion_matrix(gold, said, labels=list(range(columns)))[:-1]
+    none_fits = np.asarray(encoded.gold_nc1.sum(axis=1)).ravel() == 0
+    gold[none_fits] = len(encoded.classes)
+    names = (*encoded.classes, *([NONE_FITS] if none_fits.any() else []))
+    counts = confusion_matrix(gold, said, labels=list(range(columns)))[: len(names)]
     return Confusion(
-        gold=encoded.classes,
+        gold=names,
         said=(*encoded.classes, NO_LABEL),
         counts=tuple(tuple(map(int, row)) for row in counts),
     )

@@ -3,6 +3,7 @@
     N documents    C classes: labels that occur in gold or predictions    +1 a last column that is no class
 
 A row without a label has its only one in the last column of ``said``, so it is wrong and adds to no class.
+One that fits no label has none in ``gold``, so it is wrong whatever is said of it.
 """
 
 from __future__ import annotations

@@ -53,7 +53,9 @@ class Sample:
             gold_nl=np.array([[label in entry.gold for label in labels] for entry in usable], dtype=float),
             said_nl=np.array([[label in (entry.said or ()) for label in labels] for entry in usable], dtype=float),
             right_n=np.array([entry.right for entry in usable], dtype=float),
-            known_n=np.array([question.is_multi or entry.gold[0] in labels for entry in usable], dtype=float),
+            known_n=np.array(
+                [question.is_multi or any(label in labels for label in entry.gold) for entry in usable], dtype=float
+            ),
         )
 
     def part(self, places: Array) -> Sample:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from thresher.errors import InputError
 from thresher.evaluation.question import QuestionFacts
-from thresher.gold import gold_labels
+from thresher.evaluation.run_together import check_joined, one_label_only
+from thresher.gold import gold_labels, labels_run_together
 from thresher.suggestions import did_you_mean
 from thresher.types import Prediction
 
@@ -33,7 +34,7 @@ class Judged:
     """A row whose right answer is known."""
 
     row: Prediction
-    gold: tuple[str, ...]  # one label, or for ``multi`` any number
+    gold: tuple[str, ...]  # one label, or for ``multi`` any number; none where no label of the question fits
 
     @property
     def said(self) -> tuple[str, ...] | None:
@@ -58,6 +59,8 @@ class GoldReport:
     conflicting: tuple[str, ...] = ()  # documents given several times with different labels; they are left out
     queues: Mapping[str, int] = field(default_factory=dict)  # of reviews: how the document came up -> documents
     unknown_labels: Mapping[str, int] = field(default_factory=dict)  # labels that are none of the task's -> documents
+    none_fits: int = 0  # documents that fit none of the labels, where a document has one
+    run_together: tuple[str, ...] = ()  # the first few of them that name several, where a document has one
 
 
 class GoldTable:
@@ -88,6 +91,8 @@ class GoldTable:
                 f"{did_you_mean(label.question, self._questions)}; it asks {', '.join(self._questions)}"
             )
         named = gold_labels(label.written, question.kind)
+        if question.is_multi:
+            check_joined(label.written, named, question, f"{self.source}, document {label.document!r}")
         known = self._gold[question.name].setdefault(label.document, named)
         if set(known) != set(named):
             self._conflicting[question.name][label.document] = None
@@ -126,6 +131,8 @@ class GoldTable:
             conflicting=tuple(conflicting),
             queues=dict(self._queues.get(name, {})),
             unknown_labels=dict(unknown.most_common()),
+            none_fits=0 if question.is_multi else sum(not gold[d] for d in matched if d not in conflicting),
+            run_together=_first(name for name in unknown if len(labels_run_together(name, question.labels)) > 1),
         )
 
     def check(self) -> None:
@@ -144,6 +151,7 @@ class GoldTable:
                 raise InputError(
                     f"none of the gold labels in {self.source} is a label of {name!r}; the most frequent is {first!r}"
                     f"{did_you_mean(first, question.labels)} (labels: {', '.join(question.labels[:20])})"
+                    f"{one_label_only(name, report.run_together)}"
                 )
 
 
@@ -151,5 +159,5 @@ def _keys(row: Prediction) -> Iterable[str]:
     return (row.document_id, row.source, _QUOTE + row.document_id)
 
 
-def _first(documents: Iterable[str]) -> tuple[str, ...]:
-    return tuple(document for document, _ in zip(documents, range(_NAMED), strict=False))
+def _first(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for name, _ in zip(names, range(_NAMED), strict=False))

@@ -90,7 +90,7 @@ def _parents(judged: Sequence[Judged], question: QuestionFacts, seed: int) -> Vi
 
 
 def _score_errors(answered: Sequence[Judged]) -> ScoreErrors | None:
-    whole = [entry for entry in answered if _is_whole(entry.gold[0])]
+    whole = [entry for entry in answered if entry.gold and _is_whole(entry.gold[0])]
     if not whole:
         return None
     gold = [int(entry.gold[0]) for entry in whole]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from thresher.evaluation.betting import capital, labels_needed
+from thresher.evaluation.candidates import RIGHT, UNLABELLED, Columns
 
 _COVERAGES = tuple(step / 10 for step in range(1, 11))
 STARTS = (0.1, 0.5, 1.0)
@@ -19,16 +19,6 @@ _TELLING_LABELS = 20
 
 ProjectedFrom = Literal["labels", "probabilities", "none wrong"]
 Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A row as a guarantee sees it."""
-
-    document_id: str
-    sample_key: str  # its place in the random order, which was settled before any label was seen
-    probability: float | None  # the model's own, raw; None where the row has no label
-    right: bool | None = None  # None where nobody has labelled it; False where somebody tried and could not tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +36,11 @@ class Level:
     needed: int | None  # labels in all, projected (see Acceptance); None where they would not do
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """Documents to label next, by position, and the pile that they would prove."""
+    """Documents to label next, by their places in the random order, and the pile that they would prove."""
 
-    places: tuple[int, ...] = ()
+    places: Array = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     threshold: float | None = None
     projected_from: ProjectedFrom | None = None
 
@@ -58,14 +48,13 @@ class Plan:
 class Piles:
     """The nested piles and what is known of each."""
 
-    def __init__(self, rows: Sequence[Candidate], target: float, alpha: float, *, declared_random: bool) -> None:
+    def __init__(self, rows: Columns, target: float, alpha: float, *, declared_random: bool) -> None:
         self._rows = rows
         self._target = target
         self._declared = declared_random
         self.alpha = alpha
-        answered = [place for place, row in enumerate(rows) if row.probability is not None]
-        #: Positions of rows with a label, in the random order.
-        self.places = sorted(answered, key=lambda place: rows[place].sample_key)
+        #: Places of rows with a label, in the random order.
+        self.places = np.flatnonzero(~np.isnan(rows.probability_n)).astype(np.int32)
         self._piles = [self._pile(threshold) for threshold in self._thresholds()]
         self._assumed: list[ProjectedFrom] = []
         self.levels = [self._level(pile) for pile in self._piles]
@@ -74,34 +63,37 @@ class Piles:
 
     def _thresholds(self) -> list[float]:
         """The least probability of each pile; equal probabilities stay together."""
-        scores = sorted((self._probability(place) for place in self.places), reverse=True)
-        return list(dict.fromkeys(scores[math.ceil(share * len(scores)) - 1] for share in _COVERAGES if scores))
+        scores = np.sort(self._rows.probability_n[self.places])[::-1]
+        ends = (math.ceil(share * len(scores)) - 1 for share in _COVERAGES if len(scores))
+        return list(dict.fromkeys(float(scores[end]) for end in ends))
 
-    def _probability(self, place: int) -> float:
-        return self._rows[place].probability or 0.0
+    def _pile(self, threshold: float) -> Array:
+        pile: Array = self.places[self._rows.probability_n[self.places] >= threshold]
+        return pile
 
-    def _pile(self, threshold: float) -> list[int]:
-        return [place for place in self.places if self._probability(place) >= threshold]
-
-    def _counting(self, pile: Sequence[int]) -> list[int]:
+    def _counting(self, pile: Array) -> Array:
         """The documents of a pile whose labels prove something: its random order without a gap."""
-        if self._declared:
-            return [place for place in pile if self._rows[place].right is not None]
-        return list(itertools.takewhile(lambda place: self._rows[place].right is not None, pile))
+        labelled = self._rows.label_n[pile] != UNLABELLED
+        if self._declared or labelled.all():
+            return np.compress(labelled, pile)
+        end = int(labelled.argmin())
+        return pile[:end]
 
     def counted(self) -> int:
         """Labelled documents that count for some pile."""
-        return len({place for pile in self._piles for place in self._counting(pile)})
+        counting = [self._counting(pile) for pile in self._piles]
+        return len(np.unique(np.concatenate(counting))) if counting else 0
 
-    def _level(self, pile: Sequence[int]) -> Level:
-        right_t = np.array([self._rows[place].right for place in self._counting(pile)], dtype=bool)
+    def _level(self, pile: Array) -> Level:
+        right_t = self._rows.label_n[self._counting(pile)] == RIGHT
         capital_t = capital(right_t, len(pile), self._target)
         # a sample of somebody else's drawing has no order that was settled before it grew: only its end counts
         reached = 1.0 if not len(capital_t) else float(capital_t[-1] if self._declared else capital_t.max())
-        mean = float(np.mean([self._probability(place) for place in pile]))
+        probability_t = self._rows.probability_n[pile]
+        mean = float(probability_t.mean())
         return Level(
             coverage=len(pile) / len(self.places),
-            threshold=min(map(self._probability, pile)),
+            threshold=float(probability_t.min()),
             documents=len(pile),
             mean_probability=mean,
             labelled=len(right_t),
@@ -152,12 +144,18 @@ class Piles:
                     best, fewest = Plan(places, self.levels[goal].threshold, self._assumed[goal]), work
         return best
 
-    def _to_label(self, start: int, goal: int) -> tuple[int, ...] | None:
-        """What lacks a label of what would prove the piles from ``start`` to ``goal``; None where it cannot be done."""
-        wanted: dict[int, None] = {}
+    def _to_label(self, start: int, goal: int) -> Array | None:
+        """What lacks a label of what would prove the piles from ``start`` to ``goal``; None where it cannot be done.
+
+        The surest pile's first, and within a pile in the random order.
+        """
+        wanted = np.zeros(len(self._rows.label_n), dtype=bool)
+        pieces = [np.empty(0, dtype=np.int32)]
         for number in range(start, goal + 1):
             needed = self.levels[number].needed
             if needed is None:
                 return None
-            wanted |= dict.fromkeys(self._piles[number][:needed])
-        return tuple(place for place in wanted if self._rows[place].right is None)
+            places = self._piles[number][:needed]
+            pieces.append(places[~wanted[places] & (self._rows.label_n[places] == UNLABELLED)])
+            wanted[places] = True
+        return np.concatenate(pieces)

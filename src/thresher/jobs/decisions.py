@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-#: ``accept``: the model's label is right. ``correct``: another one is. ``skip``: looked at and left open.
+#: ``accept``: the model's label is right. ``correct``: another one is, or none of the question's. ``skip``: looked at
+#: and left open.
 Action = Literal["accept", "correct", "skip"]
 #: How a row came before the person: ``doubtful`` first, in ``random`` order, or ``picked`` by hand from the list.
 Queue = Literal["doubtful", "random", "picked"]
 QUEUES: tuple[Queue, ...] = get_args(Queue)
 
-ReviewedLabel = str | tuple[str, ...]  # several for a question of kind ``multi``, perhaps none of them
+ReviewedLabel = str | tuple[str, ...]  # several for a question of kind ``multi``; () of any kind: no label fits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,10 +18,11 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from thresher.closing import Closing
 from thresher.errors import JobError
+from thresher.jobs.database import transaction
 from thresher.jobs.decisions import Decision, NewDecision, ReviewOutcome, as_stored_label
 from thresher.jobs.location import BUSY_TIMEOUT_S, existing_database, translated_errors
 
@@ -66,7 +67,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
-class ReviewLog:
+class ReviewLog(Closing):
     """Writes decisions. Safe to use from several threads, and beside other processes that do the same."""
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
@@ -97,17 +98,6 @@ class ReviewLog:
     def close(self) -> None:
         """Close the file; may be called twice."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def decide(self, new: NewDecision, *, seen: int) -> ReviewOutcome:
         """Store ``new``, which is on the disk when this returns.
@@ -191,15 +181,8 @@ class ReviewLog:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._mutex, translated_errors(self.folder, REVIEWS_NAME):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # a full disk may have ended it already
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._mutex, translated_errors(self.folder, REVIEWS_NAME), transaction(self._connection):
+            yield
 
 
 def standing_decisions(folder: Path) -> tuple[str | None, list[Decision]]:

@@ -9,9 +9,9 @@ import zlib
 from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from thresher.closing import Closing
 from thresher.jobs.calibrations import stored_calibrations, stored_content_free
 from thresher.jobs.location import connect, existing_database, translated_errors
 from thresher.jobs.passes import PassRecord, passes_of
@@ -43,7 +43,7 @@ WHERE d.run_id = :run AND d.listing >= :listing AND (r.question IS NOT NULL OR d
 _ONE_QUERY = _ROWS_QUERY.replace("ORDER BY", "AND d.document_id = :document ORDER BY")
 
 
-class JobView:
+class JobView(Closing):
     """Reads one job. ``run`` is None as long as nothing was begun in it."""
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
@@ -72,17 +72,6 @@ class JobView:
     def close(self) -> None:
         """Close the file; may be called twice."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def counts(self) -> JobCounts:
         """Where the latest run stands, from one consistent state of the file."""

@@ -105,7 +105,9 @@ def corrections(rows: Rows, question: str, *, multi: bool, labels: Sequence[str]
         return Corrections(changes=_changes(judged))
     pairs: Counter[tuple[str, str]] = Counter()
     for of_model, of_person, count in judged:
-        pairs[" ".join(_several(of_model)) or "(no label)", " ".join(_several(of_person))] += count
+        pairs[
+            " ".join(_several(of_model)) or "(no label)", " ".join(_several(of_person)) or "(none of the labels)"
+        ] += count
     occurring = {label for pair in pairs for label in pair}
     if not pairs:
         return Corrections()

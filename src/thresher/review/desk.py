@@ -95,7 +95,7 @@ class Desk:
     def decide(
         self, sheet: Sheet, label: ReviewedLabel | None, *, seen: int, queue: Queue, run_fingerprint: str
     ) -> ReviewOutcome:
-        """Store that ``label`` is right; None: left open."""
+        """Store that ``label`` is right; (): no label of the question is; None: left open."""
         told = sheet.prediction.label
         return self.log.decide(
             NewDecision(
@@ -124,7 +124,7 @@ class Desk:
 
 
 def label_asked_for(form: Mapping[str, list[str]], sheet: Sheet) -> ReviewedLabel | None:
-    """The label that a posted form gives; None for a skip.
+    """The label that a posted form gives; () where none fits, None for a skip.
 
     Raises:
         UsageError: it gives none, or one that the question does not have.
@@ -133,6 +133,8 @@ def label_asked_for(form: Mapping[str, list[str]], sheet: Sheet) -> ReviewedLabe
     match form.get("do", ["save"])[0]:
         case "skip":
             return None
+        case "none":
+            return ()
         case "accept":
             if told is None:
                 raise UsageError("the model gave this document no label; choose one")

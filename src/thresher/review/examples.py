@@ -116,6 +116,9 @@ def _example(
         written.left_out["belong to what the labels are measured with"] += 1
         return None
     label = decision.label
+    if label == () and run.kinds.get(decision.question) != "multi":
+        written.left_out["fit none of the task's labels"] += 1
+        return None
     if label is None or not set((label,) if isinstance(label, str) else label) <= set(run.labels[decision.question]):
         written.left_out["have a label that the task has no more"] += 1
         return None

@@ -26,6 +26,7 @@ STATES: Mapping[str, str] = {
     "decided": "d.action IN ('accept', 'correct')",
     "accepted": "d.action = 'accept'",
     "corrected": "d.action = 'correct'",
+    "none": "d.label = '[]'",
     "skipped": "d.action = 'skip'",
     "all": "1",
 }

@@ -14,10 +14,10 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from thresher.closing import Closing
 from thresher.jobs import BriefRow, JobView, sample_key, subject_of
+from thresher.jobs.database import transaction
 from thresher.jobs.location import translated_errors
 from thresher.review.index_file import INDEX_NAME, open_index
 from thresher.review.summary import NO_CONFIDENCE, Summary, summarised
@@ -61,7 +61,7 @@ _UNSPACED = re.compile(
 )
 
 
-class ReviewIndex:
+class ReviewIndex(Closing):
     """Writes the index. One thread uses it."""
 
     def __init__(self, folder: Path, seed: str) -> None:
@@ -73,17 +73,6 @@ class ReviewIndex:
     def close(self) -> None:
         """Close the file; may be called twice."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def up_to_date(self, signature: str) -> Summary | None:
         """The figures of the last refresh, if that found the job with this signature."""
@@ -164,15 +153,8 @@ class ReviewIndex:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        with translated_errors(self._file.parent, INDEX_NAME):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        with translated_errors(self._file.parent, INDEX_NAME), transaction(self._connection):
+            yield
 
 
 def spaced(text: str) -> str:

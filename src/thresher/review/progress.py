@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from thresher.closing import Closing
 from thresher.errors import ThresherError
 from thresher.jobs import JobView
 from thresher.jobs.location import DATABASE_NAME
@@ -34,7 +33,7 @@ class RunState:
     error: str = ""  # why the page may be behind
 
 
-class Refresher:
+class Refresher(Closing):
     """Refreshes the index in a thread of its own, from ``start`` to ``close``."""
 
     def __init__(self, folder: Path, open_index: Callable[[], ReviewIndex]) -> None:
@@ -67,17 +66,6 @@ class Refresher:
         if self._thread.is_alive():
             self._thread.join()
         self._index.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _work(self) -> None:
         texts_done = False

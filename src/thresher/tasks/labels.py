@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from thresher.errors import TaskError
+from thresher.gold import NONE_APPLIES
 
 #: Stands between a label's parent and its own name.
 SEPARATOR = "/"
@@ -96,6 +97,8 @@ def check_labels(names: Sequence[object], *, least: int) -> None:
             raise TaskError(f"a label's name is {name!r}; it must be a word or a few words")
         if name != name.strip() or "\n" in name or "\r" in name:
             raise TaskError(f"label {name!r} has white space around it or a line break in it; remove it")
+        if name == NONE_APPLIES:
+            raise TaskError(f"label {name!r} is how gold labels say that no label applies; give it another name")
     repeated = next((name for name, count in Counter(names).items() if count > 1), None)
     if repeated is not None:
         raise TaskError(f"label {repeated!r} is given twice; remove one or give it another name")

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from thresher.closing import Closing
 from thresher.documents.reading.process import (
     ReadLimits,
     WorkerDiedError,
@@ -39,7 +39,7 @@ class _Job:
     future: Future[Any]  # of that kind
 
 
-class ReaderPool:
+class ReaderPool(Closing):
     """Parses files in ``workers`` processes.
 
     A document that takes longer than ``timeout_s``, needs more than ``memory_limit_bytes`` or crashes its worker
@@ -118,14 +118,6 @@ class ReaderPool:
             while True:
                 if job := self._jobs.get_nowait():
                     _cancel(job)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Lane(threading.Thread):

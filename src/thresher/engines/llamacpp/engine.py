@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
+from thresher.closing import Closing
 from thresher.engines.base import EngineInfo
 from thresher.engines.llamacpp.context import DecodeError
 from thresher.engines.llamacpp.layout import Layout, lay_out
@@ -19,7 +18,7 @@ from thresher.models.tokenizer import Tokenizer
 from thresher.types import Failure, Request, Scores
 
 
-class LlamaCppEngine:
+class LlamaCppEngine(Closing):
     """Reads requests with llama.cpp. Made by :func:`~thresher.engines.llamacpp.opening.open_llamacpp`."""
 
     def __init__(
@@ -114,17 +113,6 @@ class LlamaCppEngine:
         self._closed = True
         self._session.close()
         self._model.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _scores(request: Request, reading: Reading, prefix_computed: int) -> Scores:

@@ -9,44 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-LayerKind = Literal["delta", "full"]
+from thresher.models.shape import DeltaShape, LayerKind, MoeShape, every_nth_full
+
 Family = Literal["qwen3", "qwen3_moe", "qwen3_5", "qwen3_5_moe"]
+__all__ = ["DeltaConfig", "Family", "LayerKind", "MoeConfig", "NativeConfig", "every_nth_full"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeltaConfig:
+class DeltaConfig(DeltaShape):
     """Sizes of a Gated DeltaNet layer. Value head ``j`` reads key head ``j // (value_heads // key_heads)``."""
 
-    key_heads: int
-    value_heads: int
-    key_dim: int
-    value_dim: int
-    conv_width: int  # taps of the causal depthwise convolution
-
-    @property
-    def key_size(self) -> int:
-        """Width of all queries, and of all keys."""
-        return self.key_heads * self.key_dim
-
-    @property
-    def value_size(self) -> int:
-        """Width of all values."""
-        return self.value_heads * self.value_dim
-
-    @property
-    def conv_channels(self) -> int:
-        """Rows of ``in_proj_qkv`` and channels of the convolution: queries, keys, values."""
-        return 2 * self.key_size + self.value_size
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MoeConfig:
+class MoeConfig(MoeShape):
     """Sizes of a mixture of experts; the router takes the softmax over all experts before it picks."""
 
-    experts: int
-    experts_per_token: int
-    expert_size: int
-    shared_expert_size: int  # 0: no shared expert
     normalize_top_k: bool  # the picked experts' probabilities are scaled to sum to 1
 
 
@@ -71,9 +48,3 @@ class NativeConfig:
     tied_embeddings: bool  # there is no lm_head.weight: the head is embed_tokens.weight
     delta: DeltaConfig | None  # None where every layer is full attention
     moe: MoeConfig | None  # None where the feed-forward is dense
-
-
-def every_nth_full(layer_count: int, interval: int) -> tuple[LayerKind, ...]:
-    """The kinds of layers where each ``interval``-th, counted from 1, is full attention and the others are DeltaNet."""
-    kinds: list[LayerKind] = ["full" if (layer + 1) % interval == 0 else "delta" for layer in range(layer_count)]
-    return tuple(kinds)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Self
 
+from thresher.closing import Closing
 from thresher.engines.base import EngineInfo
 from thresher.engines.servers.client.limit import START
 from thresher.engines.servers.client.loop import LoopThread
@@ -24,7 +23,7 @@ _TOKENS_PER_CALL = 1_000_000
 _MOST_IN_HAND = 1024
 
 
-class ServerEngine:
+class ServerEngine(Closing):
     """Reads requests with servers. Made by :func:`~thresher.engines.servers.opening.connect`."""
 
     def __init__(self, loop: LoopThread, endpoints: Sequence[Endpoint], context_tokens: int) -> None:
@@ -91,17 +90,6 @@ class ServerEngine:
             self._loop.run(close_all(self._endpoints))
         finally:
             self._loop.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _info(endpoints: Sequence[Endpoint], context_tokens: int) -> EngineInfo:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from thresher.gold import NONE_APPLIES
 from thresher.jobs.records import RunFacts
 from thresher.types import Prediction
 
@@ -33,6 +34,12 @@ class Written:
 
     entries: int
     beside: Mapping[str, str] = field(default_factory=dict)
+
+
+def cell_of(row: Prediction, column: str) -> object:
+    """What a table without lists has in a column: that a person found no label fitting is not left empty."""
+    value = getattr(row, column)
+    return NONE_APPLIES if column == "reviewed_label" and value == () else value
 
 
 class Exporter(Protocol):

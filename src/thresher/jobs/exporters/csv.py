@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from thresher.gold import LABEL_JOINER
-from thresher.jobs.exporters.base import ExportSource, Written
+from thresher.jobs.exporters.base import ExportSource, Written, cell_of
 
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -26,7 +26,7 @@ class CsvExporter:
             writer = csv.writer(stream)
             writer.writerow(source.columns)
             for row in source.rows:
-                writer.writerow([csv_cell(getattr(row, column)) for column in source.columns])
+                writer.writerow([csv_cell(cell_of(row, column)) for column in source.columns])
                 count += 1
         return Written(entries=count)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from thresher.errors import UsageError
 from thresher.gold import LABEL_JOINER
-from thresher.jobs.exporters.base import ExportSource, Written
+from thresher.jobs.exporters.base import ExportSource, Written, cell_of
 
 _ROWS_PER_GROUP = 10_000
 _FLOATS = ("probability", "label_mass", "expected", "calibrated_probability")
@@ -36,7 +36,7 @@ class ParquetExporter:
         iterator = iter(source.rows)
         with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
             while batch := list(itertools.islice(iterator, _ROWS_PER_GROUP)):
-                cells = {column: [_cell(getattr(row, column)) for row in batch] for column in source.columns}
+                cells = {column: [_cell(cell_of(row, column)) for row in batch] for column in source.columns}
                 writer.write_table(pyarrow.table(cells, schema=schema))
                 count += len(batch)
         return Written(entries=count)

@@ -103,7 +103,7 @@ def _evaluate(
         store_calibrations(view.folder, run.fingerprint, {part.facts.name: part.calibration for part in parts})
     return Evaluation(
         job=str(view.folder), task=run.task, model=run.model, engine=run.engine, precision=run.precision,
-        seed=options.seed, left=view.counts().left, questions=tuple(evaluations),
+        run_fingerprint=run.fingerprint, seed=options.seed, left=view.counts().left, questions=tuple(evaluations),
     )  # fmt: skip
 
 
@@ -138,8 +138,7 @@ def _sort_rows(view: JobView, table: GoldTable | None, parts: Sequence[Part], op
         if judged is not None:
             part.judged.append(judged)
         if reviews is not None:
-            part.rows.append(row)
-            part.candidates.append(_candidate(row, judged, reviews))
+            part.candidates.add(_candidate(row, judged, reviews))
 
 
 def _ordered_reviews(folder: Path) -> ReviewedLabels:
@@ -154,7 +153,6 @@ def _candidate(row: Prediction, judged: Judged | None, reviews: ReviewedLabels) 
     if right is None and decision is not None and decision.label is None:
         right = False  # skipped: not counting it could hide what is hardest to tell, so it counts as wrong
     return Candidate(
-        document_id=row.document_id,
         sample_key=reviews.sample_key(row.document_id) or "",
         probability=None if row.label is None else row.probability,
         right=right,

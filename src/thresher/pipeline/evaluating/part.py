@@ -7,7 +7,8 @@ from thresher.errors import UsageError
 from thresher.evaluation import (
     Acceptance,
     CalibrationOutcome,
-    Candidate,
+    Candidates,
+    Decisions,
     GoldTable,
     Judged,
     QuestionFacts,
@@ -18,8 +19,7 @@ from thresher.evaluation import (
 )
 from thresher.jobs import JobView
 from thresher.pipeline.evaluating.options import Calibrating, EvaluateOptions
-from thresher.pipeline.evaluating.result import DocumentDecision, QuestionEvaluation
-from thresher.types import Prediction
+from thresher.pipeline.evaluating.result import QuestionEvaluation
 
 
 class Part:
@@ -28,8 +28,7 @@ class Part:
     def __init__(self, view: JobView, facts: QuestionFacts, options: EvaluateOptions) -> None:
         self.facts = facts
         self.judged: list[Judged] = []
-        self.rows: list[Prediction] = []
-        self.candidates: list[Candidate] = []  # the same rows, as a guarantee sees them
+        self.candidates = Candidates()  # all rows as a guarantee sees them
         self.calibration = view.calibrations.get(facts.name)
         self._content_free = view.content_free().get(facts.name)
         self._options = options
@@ -80,12 +79,10 @@ class Part:
             "--gold FILE (or, with classify --content-free, --calibrate contextual --force, unproven)"
         )
 
-    def _accept(self) -> tuple[Acceptance | None, tuple[DocumentDecision, ...]]:
+    def _accept(self) -> tuple[Acceptance | None, Decisions | None]:
         options = self._options
         if options.target is None:
-            return None, ()
-        acceptance, decisions = accept(
+            return None, None
+        return accept(
             self.candidates, target=options.target, confidence=options.confidence, declared_random=options.random_sample
         )
-        paired = zip(self.rows, decisions, strict=True)
-        return acceptance, tuple(DocumentDecision(decision=decision, row=row) for row, decision in paired)

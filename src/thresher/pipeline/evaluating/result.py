@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from thresher.calibration import Calibration
-from thresher.evaluation import Acceptance, CalibrationOutcome, Decision, GoldReport, Measurement
-from thresher.types import Prediction
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentDecision:
-    """What is to be done with one document, and what the model said."""
-
-    decision: Decision
-    row: Prediction
+from thresher.evaluation import Acceptance, CalibrationOutcome, Decisions, GoldReport, Measurement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +21,7 @@ class QuestionEvaluation:
     calibrating: CalibrationOutcome | None  # what was tried now
     calibration: Calibration | None  # what the job has now
     acceptance: Acceptance | None
-    decisions: tuple[DocumentDecision, ...] = ()  # of the acceptance, a document each
+    decisions: Decisions | None = None  # of the acceptance, by sample keys; see document_decisions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +33,7 @@ class Evaluation:
     model: str
     engine: str
     precision: str
+    run_fingerprint: str  # of the rows that were evaluated
     seed: int  # of the bootstrap and the folds
     left: int  # documents that are not labelled yet, and not counted
     questions: tuple[QuestionEvaluation, ...] = ()
@@ -54,7 +46,9 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the decisions on single documents; figures unrounded, what is infinite is null."""
-        found: dict[str, Any] = _finite(asdict(self))
+        questions = tuple(replace(question, decisions=None) for question in self.questions)
+        found: dict[str, Any] = _finite(asdict(replace(self, questions=questions)))
+        del found["run_fingerprint"]
         for question in found["questions"]:
             del question["decisions"]
         return found

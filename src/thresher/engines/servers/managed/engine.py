@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Self
 
+from thresher.closing import Closing
 from thresher.engines.base import EngineInfo
 from thresher.engines.servers.engine import ServerEngine
 from thresher.engines.servers.managed.supervisor import Supervisor
@@ -15,7 +14,7 @@ from thresher.models.tokenizer import Tokenizer
 from thresher.types import Request, Scores
 
 
-class ManagedEngine:
+class ManagedEngine(Closing):
     """Made by :func:`~thresher.engines.servers.managed.opening.open_managed`.
 
     The server is started again when it dies, at the same place, and ``inner`` reads what was in flight again, alone; so
@@ -57,14 +56,3 @@ class ManagedEngine:
     def close(self) -> None:
         """Stop the server. Safe to call twice."""
         self._resources.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

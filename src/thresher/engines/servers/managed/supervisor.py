@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
+from thresher.closing import Closing
 from thresher.engines.servers.managed.health import is_healthy
 from thresher.engines.servers.managed.launch import Launch, Place, Prepare
 from thresher.engines.servers.managed.ports import LOOPBACK, listeners, reserve_port
@@ -46,7 +46,7 @@ class _ClosingError(EngineError):
     """The run is over; no server is wanted any more."""
 
 
-class Supervisor:
+class Supervisor(Closing):
     """One server at one place, whatever happens to its process.
 
     ``say`` is called with what people should know, also from a thread of the supervisor's own.
@@ -107,12 +107,6 @@ class Supervisor:
         if self._keeper is not None:
             self._keeper.join(_CLOSE_TIMEOUT_S)
         self._stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _keep(self, place: Place) -> None:
         try:
