@@ -27,7 +27,7 @@ def test_it_measures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: py
     assert result["computed_tokens"] == 31 + 44 + 70 + 22 - 3 * 12
     assert result["cached_tokens"] == 3 * 12
     assert result["tokens_per_second"] == pytest.approx(result["computed_tokens"] / result["seconds"])
-    assert result["share_of_ceiling"] == pytest.approx(
+    assert result["shares"]["multiplies as in bursts"] == pytest.approx(
         result["tokens_per_second"] / result["ceilings"]["tokens_per_second"]
     )
     assert result["precision"] == "fp32"

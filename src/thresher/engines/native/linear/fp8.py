@@ -1,9 +1,6 @@
-"""fp8: E4M3 weights with one factor, E4M3 activations with a factor per token, found anew for each token.
+"""fp8: E4M3 weights with a factor per output, E4M3 activations with a factor per token, found anew for each token.
 
-E4M3 is a floating format: a factor only has to bring numbers into its range, and one does so for all rows of a weight
-that are within a factor of about a thousand of one another.
-
-Storage: ``weight`` float8_e4m3fn [out padded to 16, in], ``factors`` float32 [1, out padded], all the same.
+Storage: ``weight`` float8_e4m3fn [out padded to 16, in], ``factors`` float32 [1, out padded].
 Activation: values float8_e4m3fn [T, in], scales (float32 [T, 1],).
 """
 
@@ -27,15 +24,15 @@ class Fp8Linear(StoredLinear):
 
     @classmethod
     def convert(cls, weight: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Divided by the factor and rounded to nearest."""
+        """Each row divided by its factor and rounded to nearest."""
         check_width(cls.precision, weight.shape[1])
         weight = pad_rows(weight)
-        factor = row_factors(weight.reshape(1, -1), _LARGEST)
+        factors = row_factors(weight, _LARGEST)
         values = torch.empty(weight.shape, dtype=torch.float8_e4m3fn, device=weight.device)
         for start in range(0, len(weight), _CONVERTED_ROWS):  # in float32, of which there is little at a time
             rows = slice(start, start + _CONVERTED_ROWS)
-            values[rows] = (weight[rows] / factor).to(torch.float8_e4m3fn)
-        return {"weight": values, "factors": factor.repeat(1, len(weight))}
+            values[rows] = (weight[rows] / factors[rows]).to(torch.float8_e4m3fn)
+        return {"weight": values, "factors": factors.view(1, -1)}
 
     @classmethod
     def random(cls, out_features: int, in_features: int, device: torch.device | str) -> dict[str, torch.Tensor]:

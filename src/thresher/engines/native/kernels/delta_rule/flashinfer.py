@@ -2,7 +2,8 @@
 
 One program carries the state of one head through one sequence and keeps it on chip, so nothing but the inputs and the
 outputs passes through memory. FlashInfer compiles the kernel when it is first used, for which it needs ``nvcc`` and
-many minutes (its package ``flashinfer-jit-cache`` brings it compiled).
+many minutes (its package ``flashinfer-jit-cache`` brings it compiled). FlashInfer 0.6.13 allows the kernel its shared
+memory once per process, for the device that comes first: on others it cannot run.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def can_run(device: torch.device) -> bool:
             run(_one_token(device))
             torch.cuda.synchronize(device)
     except Exception as error:  # noqa: BLE001 - whatever a missing compiler or another version raises
-        logger.warning("FlashInfer is installed, but its delta rule cannot run: %s", str(error).strip() or repr(error))
+        reason = str(error).strip() or repr(error)
+        logger.warning("FlashInfer is installed, but its delta rule cannot run on %s: %s", device, reason)
         return False
     return True
 
