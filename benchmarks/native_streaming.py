@@ -22,6 +22,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -34,6 +35,8 @@ from benchmarks.native.random_model import RandomSource, open_random
 from benchmarks.native.shapes import SHAPES
 from benchmarks.native.workload import make_requests, read_lengths, spread
 from thresher.engines.native.engine import NativeEngine
+from thresher.engines.native.pack import Pack
+from thresher.engines.native.sizing import Sizes
 from thresher.types import Request, Scores
 
 _PACKAGES = ("torch", "triton", "fla-core", "fa3-fwd", "numpy")
@@ -160,12 +163,13 @@ def _measure_packs(
 ) -> None:
     name = f"{arguments.model}_{arguments.precision}"
     read(engine, requests[: arguments.warm_up])  # the prefix too, which is read once for a whole job
-    for pack, step in arguments.packs or [(engine._sizes.pack_rows, None)]:
-        _resize(engine, pack, step or engine._sizes.step_rows)
+    opened_with = engine._sizes
+    for pack, step in arguments.packs or [(opened_with.pack_rows, None)]:
+        _resize(engine, opened_with, pack, step)
         for _ in range(arguments.repeats):
             case, found = measure(engine, requests, device)
             expected = report.setdefault("probabilities", found.tolist())  # of the first case
-            case |= about | {"pack_tokens": pack, "step_tokens": engine._sizes.step_rows}
+            case |= about | {"asked_pack_tokens": pack, "asked_step_tokens": step or arguments.step}
             case |= compared(found, torch.tensor(expected, dtype=torch.float64))
             report["cases"].append(case)
             print(_line(case, arguments), flush=True)
@@ -176,17 +180,24 @@ def _measure_packs(
         _save(report, arguments.out, name)
 
 
-def _resize(engine: NativeEngine, pack_rows: int, step_rows: int) -> None:
-    """Other packs for an engine that stays open: opening one again would take a minute."""
-    engine._sizes = replace(engine._sizes, pack_rows=pack_rows, step_rows=step_rows)
-    if engine._reader is not None:
-        engine._reader._sizes = engine._sizes
+def _resize(engine: NativeEngine, opened_with: Sizes, pack_rows: int, step_rows: int | None) -> None:
+    """Other packs for an engine that stays open: opening one again would take a minute.
+
+    Settings of an engine that opens are cut to its memory; these are not.
+    """
+    sizes = replace(opened_with, pack_rows=pack_rows)
+    if step_rows is not None:
+        sizes = replace(sizes, step_rows=step_rows)
+    engine._sizes, engine._pack_rows = sizes, pack_rows
+    assert engine._reader is not None
+    engine._reader._sizes = sizes
 
 
 def measure(engine: NativeEngine, requests: list[Request], device: torch.device) -> tuple[dict[str, Any], torch.Tensor]:
     torch.cuda.reset_peak_memory_stats(device)
     start = time.perf_counter()
-    found = read(engine, requests)
+    with packs_read(engine) as packs:
+        found = read(engine, requests)
     seconds = time.perf_counter() - start
     tokens = sum(scores.computed_tokens for scores in found)
     return {
@@ -194,10 +205,30 @@ def measure(engine: NativeEngine, requests: list[Request], device: torch.device)
         "seconds": seconds,
         "computed_tokens": tokens,
         "documents": len(found),
+        "packs": packs,
+        "pack_tokens": max(pack["tokens"] for pack in packs),
+        "step_tokens": max(pack["longest_step"] for pack in packs),
         "peak_allocated_bytes": torch.cuda.max_memory_allocated(device),
         "peak_reserved_bytes": torch.cuda.max_memory_reserved(device),
         "notices": list(engine.info.notices),
     }, probabilities(found)
+
+
+@contextmanager
+def packs_read(engine: NativeEngine) -> Iterator[list[dict[str, int]]]:
+    """The sizes of packs as they are given to the model, and of their steps."""
+    found: list[dict[str, int]] = []
+    assert engine._reader is not None
+    pipeline = engine._reader._pipeline
+    run = pipeline.run
+
+    def recorded(pack: Pack, *rest: Any) -> Any:
+        longest = max(step.stop - step.start for step in pack.steps)
+        found.append({"tokens": len(pack.tokens), "steps": len(pack.steps), "longest_step": longest})
+        return run(pack, *rest)
+
+    with patch.object(pipeline, "run", recorded):
+        yield found
 
 
 def read(engine: NativeEngine, requests: Sequence[Request]) -> list[Scores]:
