@@ -20,7 +20,7 @@ print(os.environ.get("GOMP_SPINCOUNT"), os.environ.get("OMP_WAIT_POLICY"))
 @pytest.mark.parametrize(
     ("own", "found"),
     [
-        ({}, "1000 None"),
+        ({}, "3000 None"),
         ({"GOMP_SPINCOUNT": "7"}, "7 None"),
         ({"OMP_WAIT_POLICY": "active"}, "None active"),
     ],
