@@ -27,9 +27,12 @@ def opening() -> Iterator[Opening]:
     """Opens engines over URLs, and closes them at the end."""
     engines: list[ServerEngine] = []
 
-    def open_engine(*urls: str, deadline_s: float = 30.0, away_s: float = 1.0) -> ServerEngine:
+    def open_engine(
+        *urls: str, deadline_s: float = 30.0, away_s: float = 1.0, say: Callable[[str], None] = lambda _: None
+    ) -> ServerEngine:
         patience = Patience(deadline_s=deadline_s, away_s=away_s)
-        engines.append(connect("llama-server", ServedModel(addresses=urls), EngineOptions(), patience=patience))
+        options = EngineOptions(say=say)
+        engines.append(connect("llama-server", ServedModel(addresses=urls), options, patience=patience))
         return engines[-1]
 
     yield open_engine

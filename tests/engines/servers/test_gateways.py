@@ -48,13 +48,15 @@ def completions(server: FaultServer) -> int:
 def test_a_server_that_is_away_behind_its_gateway_is_waited_for(
     server: FaultServer, opening: Opening, answer: str, seconds: float
 ) -> None:
-    engine = opening(server.url, away_s=60.0)
+    said: list[str] = []
+    engine = opening(server.url, away_s=60.0, say=said.append)
     requests = requests_for(engine, 8)
     before = completions(server)
     away(server, AWAY[answer], seconds)
     start_s = time.monotonic()
     assert not failed(outcome(engine, requests))
     assert time.monotonic() - start_s > seconds
+    assert [text.split("; ")[-1].split(": ")[-1] for text in said] == ["it is asked until it is back", "reads again"]
     # documents go nowhere while the server is away: those that were under way, and each once more
     assert completions(server) - before <= len(requests) + 3 + 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from thresher.engines.servers.adapter import Adapter, AdapterKind, Wishes
 from thresher.engines.servers.client.limit import Limit
@@ -36,7 +36,16 @@ _NEWEST_SHARE = 0.2  # of a new measurement in the speed
 class Endpoint:
     """A server with its adapter. ``up`` while requests may be sent; a server that is away is asked until it is back."""
 
-    def __init__(self, name: str, kind: AdapterKind, client: Client, adapter: Adapter, wishes: Wishes) -> None:
+    def __init__(
+        self,
+        name: str,
+        kind: AdapterKind,
+        client: Client,
+        adapter: Adapter,
+        wishes: Wishes,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """``say`` is told when the server goes away and when it reads again."""
         self.name = name
         self.client = client
         self.adapter = adapter
@@ -45,6 +54,8 @@ class Endpoint:
         self.trouble: ServerError | None = None
         self._kind = kind
         self._wishes = wishes
+        self._say = say
+        self._told_away = False
         self._trouble_since_s = 0.0
         self._useless = False
         self._busy_times = 0
@@ -84,6 +95,9 @@ class Endpoint:
         if self._example is None or len(request.document_tokens) <= len(self._example[0].document_tokens):
             self._example = request, seconds
         self.trouble, self._busy_times, self._returns_in_vain = None, 0, 0
+        if self._told_away:
+            self._told_away = False
+            self._say(f"{self.client.address}: reads again")
         self.limit.was_read(tokens, time.monotonic())
         speed = tokens * at_once / max(seconds, 1e-6)
         known = self._tokens_per_second
@@ -116,6 +130,9 @@ class Endpoint:
         if not fault.passes and not (isinstance(fault, AbsentError) and fault.by_page):
             self._useless = True
         elif self._reviving is None:
+            if not self._told_away:  # of servers that come back in vain once, too
+                self._told_away = True
+                self._say(f"{fault}; it is asked until it is back")
             is_silent = isinstance(fault, DeadlineError)
             self._reviving = asyncio.get_running_loop().create_task(self._revive(must_read=is_silent))
 

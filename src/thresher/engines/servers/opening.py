@@ -126,7 +126,7 @@ async def _connect_one(
     except BaseException:
         await client.close()
         raise
-    return Endpoint(name, kind, client, adapter, wishes)
+    return Endpoint(name, kind, client, adapter, wishes, say)
 
 
 async def _when_ready(ask: Callable[[], Awaitable[T]], patience: Patience, say: Callable[[str], None]) -> T:
