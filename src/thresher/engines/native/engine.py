@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing
-from types import TracebackType
-from typing import Self
 
 import torch
 
+from thresher.closing import Closing
 from thresher.engines.base import EngineInfo
 from thresher.engines.native.pack import Tree
 from thresher.engines.native.packing import halves, packs_of
@@ -27,7 +26,7 @@ logger = logging.getLogger(__name__)
 _Pack = Sequence[tuple[Reading, Tree]]
 
 
-class NativeEngine:
+class NativeEngine(Closing):
     """Reads requests through :class:`Reader`. Made by :func:`~thresher.engines.native.opening.open_native`."""
 
     def __init__(
@@ -150,17 +149,6 @@ class NativeEngine:
         if self._reader is not None:
             self._reader = None
             self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _send(reader: Reader, prompt: Prompt, pack: _Pack) -> Flight:
