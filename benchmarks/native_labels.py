@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.agreement import CLOSE, differences
 from benchmarks.native.running import forget, versions
 from thresher.engines.base import EngineOptions
 from thresher.engines.native.assembly import open_native
@@ -28,11 +29,8 @@ from thresher.engines.native.engine import NativeEngine
 from thresher.models import open_model, resolve
 from thresher.types import Request, Scores
 
-#: Where the two best labels are this close, rounding may swap them.
-CLOSE = 0.04
-
-#: Of one document: a probability for each label.
-Answer = tuple[float, ...]
+#: Of each document a probability for each label, by their numbers.
+Answers = dict[int, dict[int, float]]
 
 
 def main() -> None:
@@ -41,7 +39,7 @@ def main() -> None:
         prepare(arguments)
         return
     requests: list[Request]
-    exact: list[Answer]
+    exact: Answers
     requests, exact = pickle.loads(arguments.file.read_bytes())
     result: dict[str, Any] = {"documents": len(requests), "close": CLOSE, "versions": versions(), "cases": []}
     for precision in arguments.precision:
@@ -66,13 +64,13 @@ def prepare(arguments: argparse.Namespace) -> None:
     import thresher
     from benchmarks.native_parity import document_sets
 
-    seen: list[tuple[Request, Answer]] = []
+    seen: list[tuple[Request, Scores]] = []
     scored = NativeEngine.score
 
     def recording(engine: NativeEngine, requests: Sequence[Request]) -> Iterator[Scores]:
         asked = {request.request_id: request for request in requests}
         for scores in scored(engine, requests):
-            seen.append((asked[scores.request_id], tuple(scores.answers[0].probabilities)))
+            seen.append((asked[scores.request_id], scores))
             yield scores
 
     NativeEngine.score = recording  # type: ignore[method-assign, assignment]
@@ -85,44 +83,28 @@ def prepare(arguments: argparse.Namespace) -> None:
         Request(request_id=index, prompt=request.prompt, document_tokens=tuple(request.document_tokens))
         for index, (request, _) in enumerate(seen)
     ]
-    arguments.file.write_bytes(pickle.dumps((requests, [answer for _, answer in seen])))
+    arguments.file.write_bytes(
+        pickle.dumps((requests, {index: _by_label(scores) for index, (_, scores) in enumerate(seen)}))
+    )
     print(f"{len(requests)} requests, {sum(len(request.document_tokens) for request in requests):,} document tokens")
 
 
-def answers(requests: Sequence[Request], precision: str, device: str, at_once: int) -> list[Answer]:
+def answers(requests: Sequence[Request], precision: str, device: str, at_once: int) -> Answers:
     """Probabilities of the first question of every request, given to the engine so many at a time."""
     options = EngineOptions(device=device, precision=precision)
-    found: dict[int, Answer] = {}
+    found: Answers = {}
     with open_native(open_model(resolve("demo")), options) as engine:
         for start in range(0, len(requests), at_once):
             for scores in engine.score(requests[start : start + at_once]):
                 if scores.failure:
                     raise SystemExit(f"a request failed: {scores.failure.reason}")
-                found[scores.request_id] = tuple(scores.answers[0].probabilities)
+                found[scores.request_id] = _by_label(scores)
     forget(torch.device(device))
-    return [found[request.request_id] for request in requests]
+    return found
 
 
-def differences(found: Sequence[Answer], expected: Sequence[Answer]) -> dict[str, Any]:
-    """Between two readings of the same documents."""
-    gaps = sorted(max(abs(a - b) for a, b in zip(*pair, strict=True)) for pair in zip(found, expected, strict=True))
-    differing = [pair for pair in zip(found, expected, strict=True) if _best(pair[0]) != _best(pair[1])]
-    return {
-        "labels_that_differ": len(differing),
-        "labels_that_differ_and_are_not_close": sum(min(_lead(a), _lead(b)) > CLOSE for a, b in differing),
-        "largest_gap": gaps[-1],
-        "gap_99_percent": gaps[int(0.99 * (len(gaps) - 1))],
-        "median_gap": gaps[len(gaps) // 2],
-    }
-
-
-def _best(answer: Answer) -> int:
-    return max(range(len(answer)), key=answer.__getitem__)
-
-
-def _lead(answer: Answer) -> float:
-    ranked = sorted(answer, reverse=True)
-    return ranked[0] - ranked[1]
+def _by_label(scores: Scores) -> dict[int, float]:
+    return dict(enumerate(scores.answers[0].probabilities))
 
 
 def _name(device: str) -> str:

@@ -17,11 +17,12 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import thresher
+from benchmarks.agreement import CLOSE, differences
 from benchmarks.machine import save
 from tests.support.gguf_models import write_float32_copy
 from thresher.models import resolve
@@ -29,8 +30,6 @@ from thresher.models import resolve
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 DOCUMENTS_PER_SET = 75
 LABELS_PER_SET = 12
-#: Where the two best labels are this close, engines that round differently may swap them.
-CLOSE = 0.04
 
 #: An engine and the weights it was given.
 Read = tuple[str, str]
@@ -108,31 +107,6 @@ def compare(name: str, pair: tuple[Read, Read], readings: Mapping[Read, Reading]
     (first, first_s), (second, second_s) = (readings[read] for read in pair)
     seconds = dict(zip(titles, (first_s, second_s), strict=True))
     return {"name": f"{' and '.join(titles)}, {name}", **differences(first, second), "seconds": seconds}
-
-
-def differences(first: Mapping[str, Mapping[str, float]], second: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    if first.keys() != second.keys():
-        raise SystemExit(f"one engine failed documents: {sorted(first.keys() ^ second.keys())[:5]}")
-    every = sorted(abs(first[d][label] - second[d][label]) for d in first for label in first[d])
-    gaps = sorted(max(abs(first[d][label] - second[d][label]) for label in first[d]) for d in first)
-    differing = [d for d in first if best(first[d]) != best(second[d])]
-    return {
-        "documents": len(gaps),
-        "largest_gap": gaps[-1],
-        "gap_99_percent": gaps[int(0.99 * (len(gaps) - 1))],  # of documents' largest gaps
-        "gap_of_any_label_99_percent": every[int(0.99 * (len(every) - 1))],
-        "labels_that_differ": len(differing),
-        "labels_that_differ_and_are_not_close": sum(lead(second[d]) > CLOSE for d in differing),
-    }
-
-
-def best(probabilities: Mapping[str, float]) -> str:
-    return max(probabilities, key=probabilities.__getitem__)
-
-
-def lead(probabilities: Mapping[str, float]) -> float:
-    ranked: Sequence[float] = sorted(probabilities.values(), reverse=True)
-    return ranked[0] - ranked[1]
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 import thresher
+from benchmarks.agreement import CLOSE
 from benchmarks.machine import save
 from thresher.engines import EngineOptions, open_engine
 from thresher.models import Model, open_model, resolve
@@ -28,8 +29,6 @@ from thresher.types import Request
 SET = "clinc150_test_ccby3.jsonl"
 LABELS = ("banking", "travel", "cooking", "cars", "work", "home", "shopping", "small talk")
 PRECISIONS = ("bf16", "int8", "fp8", "nvfp4", "nvfp4-bf16", "nvfp4-fp8")
-#: Two labels this close may change places by any rounding.
-CLOSE = 0.04
 
 
 def main() -> None:

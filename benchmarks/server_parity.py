@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import thresher
+from benchmarks.agreement import CLOSE, lead
 from benchmarks.machine import save
 from tests.support import engine_models
 from tests.support.llama_server import LlamaServer
@@ -27,8 +28,6 @@ from thresher.types import Prediction
 _EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 _SLOTS = 4
 _CONTEXT_TOKENS = 8192
-#: Labels this close in probability may change places.
-_CLOSE = 0.04
 
 
 def main() -> None:
@@ -76,16 +75,11 @@ def _compare(model: Model, inputs: list[str], task: Task, folder: Path, *, full:
         "documents": len(inside),
         "labelled_by_both": len(labelled),
         "labels_that_differ": len(changed),
-        "of_them_not_close": sum(_lead(a) > _CLOSE for a, _ in changed),
+        "of_them_not_close": sum(lead(a.probabilities) > CLOSE for a, _ in changed),
         "gap_median": statistics.median(gaps),
         "gap_largest": max(gaps),
         "gaps_under_0.02": sum(gap < 0.02 for gap in gaps) / len(gaps),
     }
-
-
-def _lead(row: Prediction) -> float:
-    best, second, *_ = sorted(row.probabilities.values(), reverse=True)
-    return best - second
 
 
 if __name__ == "__main__":

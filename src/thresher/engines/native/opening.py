@@ -31,7 +31,7 @@ class Native:
     @staticmethod
     def open(model: Model, options: EngineOptions) -> NativeEngine:
         """See :func:`thresher.engines.native.assembly.open_native`."""
-        _check_torch()
+        _prepare_for_torch()
         from thresher.engines.native.assembly import open_native
 
         return open_native(model, options)
@@ -39,13 +39,13 @@ class Native:
     @staticmethod
     def version() -> str:
         """Torch and its version. Raises ``EngineUnavailableError`` when it is not installed."""
-        _check_torch()
+        _prepare_for_torch()
         return f"torch {importlib.metadata.version('torch')}"
 
     @staticmethod
     def about() -> str:
         """The devices it would compute on."""
-        _check_torch()
+        _prepare_for_torch()
         import torch
 
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
@@ -54,7 +54,7 @@ class Native:
     @staticmethod
     def gpus(device: str | None) -> tuple[GpuFacts, ...]:
         """What is free on the GPUs it would compute on; where none is named, also those it may spread over."""
-        _check_torch()
+        _prepare_for_torch()
         from thresher.engines.native.devices import choose_devices, gpu_facts, gpus_like
 
         devices = choose_devices(device)
@@ -63,7 +63,7 @@ class Native:
     @staticmethod
     def settings() -> Mapping[str, tuple[int, int]]:
         """What a profile may hold."""
-        _check_torch()
+        _prepare_for_torch()
         from thresher.engines.native.sizing import SETTINGS
 
         return SETTINGS
@@ -77,20 +77,21 @@ class Native:
             return f"it has no tokenizer for the vocabulary {model.facts.tokenizer_model}"
         if model.checkpoint is not None:
             return ""  # no other engine reads checkpoints
-        _check_torch()
+        _prepare_for_torch()
         import torch
 
         return "" if torch.cuda.is_available() else "there is no CUDA device"
 
 
-def _check_torch() -> None:
+def _prepare_for_torch() -> None:
+    """Before it is imported. Raises ``EngineUnavailableError`` when it is not installed."""
     if not _has_torch():
         raise EngineUnavailableError("torch is not installed; pip install 'thresher[native]'")
     _wait_briefly()
 
 
 def _wait_briefly() -> None:
-    """Before torch is imported: let threads that wait give their core to whoever has work.
+    """Let torch's threads that wait give their core to whoever has work.
 
     A product is done when its last thread is. Where something else has that thread's core, the others would spin
     through their time slices, and keep it from coming back. On two cores, the demo model: 1,640 to 1,900 tokens/s

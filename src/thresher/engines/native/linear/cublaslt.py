@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cache
+from threading import Lock
 
 import torch
 
@@ -28,7 +29,10 @@ _KEPT_PLANS = 64
 
 @dataclass(frozen=True, slots=True)
 class _Device:
+    """A plan is told of its operands' factors, then run: no other thread may come between (one GPU may have two)."""
+
     session: Session
+    lock: Lock = field(default_factory=Lock)
     plans: OrderedDict[tuple[int, int, int], Plan] = field(default_factory=OrderedDict)
 
     def plan(self, rows: int, out: int, width: int) -> Plan:
@@ -57,8 +61,9 @@ def add_product(
     the library fails.
     """
     device = _device(x.device)
-    plan = device.plan(len(x), len(weight), x.shape[1])
-    binding.run(device.session, plan, x, x_factors, weight, weight_factors, total)
+    with device.lock:
+        plan = device.plan(len(x), len(weight), x.shape[1])
+        binding.run(device.session, plan, x, x_factors, weight, weight_factors, total)
 
 
 @cache

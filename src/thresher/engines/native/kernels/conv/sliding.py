@@ -1,7 +1,7 @@
 """The convolution by four taps of sizes that fill blocks: row after row, those before it in registers.
 
-Every input is read once, without masks. Measured on an H200, us a token in all of a 27B's layers: 0.53 for 0.70 of
-``tiles`` and 1.19 where each program looked for the starts of sequences first.
+Every input is read once, without masks. Tried alone on a hot H200, us a token in all of a 27B's layers: 0.53 for 0.70
+of ``tiles`` and 1.19 where each program looked for the starts of sequences first. In a whole reading it takes 0.56.
 """
 
 from __future__ import annotations
